@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use iamlua::iam::snapshot::Subject;
-use iamlua::iam::{self, Reads, Run};
+use iamlua::iam::{self, Implementation, Reads};
 use iamlua::spec::{Action, Args, Service, Value};
 use iamlua::{emulator, stdlib};
 
@@ -44,9 +44,9 @@ fn names_are_unique_and_documented() {
         for param in spec.params {
             assert!(param.doc.ends_with('.'), "{}: {}: {:?}", spec.path(), param.name, param.doc);
         }
-        if let Run::Iterate(iterate) = &entry.run {
+        if let Implementation::Iterate(iterate) = &entry.run {
             let page = iam::find(iterate.page).expect("the page function of an iterator");
-            assert!(matches!(page.run, Run::Read(..)));
+            assert!(matches!(page.run, Implementation::Read(..)));
         }
     }
 }
@@ -136,7 +136,7 @@ fn the_actions_of_an_entry_are_named_by_its_own_row() {
                 entry.spec.path()
             );
         }
-        if let Run::Write(write) = &entry.run {
+        if let Implementation::Write(write) = &entry.run {
             let (found, _) = iam::write(entry.action().name).expect("the write of the action");
             assert_eq!(found.spec.path(), entry.spec.path());
             assert!(!(write.creates() && write.deletes()), "{}", entry.spec.path());
@@ -194,7 +194,7 @@ fn every_example_runs_on_the_example_account() {
         assert!(ran.result.is_ok(), "{}: {}", entry.spec.path(), ran.result.unwrap_err());
         let called = bench.session.calls();
         // `connect` itself makes no call. Its example makes one through the new connection.
-        let action = if matches!(entry.run, Run::Host) {
+        let action = if matches!(entry.run, Implementation::Host) {
             "GetCallerIdentity"
         } else {
             entry.spec.actions[0].name

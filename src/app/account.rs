@@ -17,13 +17,13 @@ pub struct PromptAccount {
     is_local: bool,
     /// Name that the operator gave, until the account is identified.
     called: String,
-    account: Arc<OnceLock<Account>>,
+    account: Arc<OnceLock<IdentifiedAccount>>,
     has_answered: Arc<AtomicBool>,
 }
 
 /// Identified account.
 #[derive(Debug)]
-struct Account {
+struct IdentifiedAccount {
     id: Option<String>,
     alias: Option<String>,
 }
@@ -56,7 +56,7 @@ impl PromptAccount {
         let (id, alias) = gate.account().await?;
         let place = Self::new(against);
         // Nothing else sets it.
-        let _ = place.account.set(Account { id, alias });
+        let _ = place.account.set(IdentifiedAccount { id, alias });
         Ok(place)
     }
 
@@ -68,7 +68,7 @@ impl PromptAccount {
     {
         let (account, has_answered) = (Arc::clone(&self.account), Arc::clone(&self.has_answered));
         tokio::spawn(async move {
-            let answer = gate.account().await.map(|(id, alias)| Account { id, alias });
+            let answer = gate.account().await.map(|(id, alias)| IdentifiedAccount { id, alias });
             match answer {
                 Ok(answer) => {
                     // Nothing else sets it.
@@ -103,7 +103,7 @@ impl PromptAccount {
     pub fn describe(&self) -> String {
         let place = if self.is_local { "the local account" } else { "AWS account" };
         match self.account.get() {
-            Some(Account { id, alias }) => {
+            Some(IdentifiedAccount { id, alias }) => {
                 let id = id.as_deref().unwrap_or("(unknown)");
                 let alias = alias.as_ref().map(|alias| format!(" ({alias})"));
                 format!("{place} {id}{}", alias.unwrap_or_default())
@@ -167,7 +167,8 @@ mod tests {
     fn the_prompt_says_where_one_is_and_leaves_room_to_type() {
         let local = PromptAccount::new(&TargetConfig::Local(crate::emulator::Faults::default()));
         assert_eq!(local.prompt(Mode::Apply, 0, 80).0, "local APPLY> ");
-        let account = Account { id: Some("123456789012".into()), alias: Some("acme".repeat(20)) };
+        let account =
+            IdentifiedAccount { id: Some("123456789012".into()), alias: Some("acme".repeat(20)) };
         local.account.set(account).expect("the first answer");
         let prompt = |columns| local.prompt(Mode::Plan, 3, columns).0;
         assert_eq!(prompt(200), format!("local {}acm… plan+3> ", "acme".repeat(7)));

@@ -16,7 +16,7 @@ use crate::session::destination::{
     AccountKey, Destination, Places, account_lines, describe_accounts,
 };
 use crate::session::journal::ChangeOutcome;
-use crate::session::journal::records::Recorded;
+use crate::session::journal::records::RecordedChange;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::ui::diff;
@@ -69,8 +69,8 @@ impl<'a> ChangeText<'a> {
     /// Change of a run; a failed one is described as tried. `account` is none where all changes are
     /// in one account.
     #[must_use]
-    pub fn recorded(change: &'a Recorded, account: Option<&'a Destination>) -> Self {
-        let Recorded { action, subject, name, before, after, .. } = change;
+    pub fn recorded(change: &'a RecordedChange, account: Option<&'a Destination>) -> Self {
+        let RecordedChange { action, subject, name, before, after, .. } = change;
         let mark = None;
         let shown =
             Self { action, subject: *subject, name, before, after, account, mark, is_tried: false };

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::iam::{self, Entry, Run};
+use crate::iam::{self, Entry, Implementation};
 use crate::spec::{Action, Resource, Service};
 
 /// Owner of the resources in a policy.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct PolicyScope {
     /// The account's 12 digits, or `*`.
     pub account: String,
     /// Partition: `aws`, `aws-cn`, `aws-us-gov`.
@@ -19,7 +19,7 @@ pub struct Scope {
 /// Policy for the functions of an allow-list: their calls, and the gate's reads before a change.
 /// `counts` adds the call that counts profiles.
 #[must_use]
-pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
+pub fn of(entries: &[&Entry], counts: bool, scope: &PolicyScope) -> Value {
     let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
     // Actions of other services that may name a profile.
     let mut elsewhere = BTreeSet::new();
@@ -60,7 +60,7 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
         .flat_map(|entry| entry.spec.actions)
         .filter_map(|action| iam::write(action.name))
         .any(|(_, write)| write.passes_role);
-    let Scope { account, partition } = scope;
+    let PolicyScope { account, partition } = scope;
     let mut statements = Vec::new();
     for (resource, names) in actions {
         let (sid, arn) = match resource {
@@ -97,7 +97,7 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
 
 fn read_before(path: &'static str, add: &mut impl FnMut(&Action)) {
     let entry = iam::entry(path);
-    if matches!(entry.run, Run::Read(..)) {
+    if matches!(entry.run, Implementation::Read(..)) {
         entry.spec.actions.iter().for_each(add);
     }
 }

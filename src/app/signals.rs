@@ -365,7 +365,7 @@ impl Interrupts {
 
 /// Signal for a program that continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum ProcessSignal {
     /// Ctrl-C or a termination request.
     End,
     /// Continuation after the process was suspended.
@@ -378,7 +378,7 @@ pub enum Request {
 /// # Errors
 /// If no signal handler or thread can be installed.
 pub fn tell_requests(
-    tell: impl Fn(Request) + Send + 'static,
+    tell: impl Fn(ProcessSignal) + Send + 'static,
     restore: impl Fn() + Send + 'static,
 ) -> Result<()> {
     on_a_thread(|| {
@@ -390,7 +390,7 @@ pub fn tell_requests(
                 tokio::select! {
                     () = requests.next() => {}
                     _ = go_on.recv() => {
-                        tell(Request::GoOn);
+                        tell(ProcessSignal::GoOn);
                         continue;
                     }
                 }
@@ -399,7 +399,7 @@ pub fn tell_requests(
                     leave()
                 }
                 is_ending = true;
-                tell(Request::End);
+                tell(ProcessSignal::End);
             }
         })
     })

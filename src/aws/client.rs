@@ -19,8 +19,8 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClie
 use super::credentials::{self, Assume, Context};
 use super::network::without_password;
 use super::{
-    CorrectedClock, DEFAULT_REGION, Environment, Origin, Request, ServiceEndpoints, Setting,
-    Settings,
+    CorrectedClock, DEFAULT_REGION, Environment, ExplicitSettings, ServiceEndpoints, Setting,
+    SettingOrigin, Settings,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -146,7 +146,7 @@ impl Connection {
     /// # Errors
     /// A configuration error, such as for a profile that does not exist.
     pub fn settings(&self) -> Result<Settings> {
-        let request = Request {
+        let request = ExplicitSettings {
             profile: self.profile.clone(),
             region: self.region.clone(),
             endpoint_url: self.endpoint_url.clone(),
@@ -240,7 +240,7 @@ impl Connection {
         let endpoint = |service| {
             settings.endpoint_url.clone().map_or_else(
                 || settings.configured_endpoint(service),
-                |url| Some(Setting::new(url, Origin::Given)),
+                |url| Some(Setting::new(url, SettingOrigin::Given)),
             )
         };
         let endpoints: Vec<_> = ["IAM", "STS"].into_iter().filter_map(endpoint).collect();

@@ -18,7 +18,7 @@ pub use clock::CorrectedClock;
 pub use environment::Environment;
 pub(crate) use errors::{from_call, from_sdk};
 pub(crate) use settings::is_region;
-pub use settings::{Origin, Request, ServiceEndpoints, Setting, Settings};
+pub use settings::{ExplicitSettings, ServiceEndpoints, Setting, SettingOrigin, Settings};
 
 /// Default region. IAM is one service per partition, so the region only selects the partition.
 pub const DEFAULT_REGION: &str = "us-east-1";

@@ -28,7 +28,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::clock::{CorrectedClock, system_time};
 use super::environment::Environment;
-use super::settings::{Origin, Setting};
+use super::settings::{Setting, SettingOrigin};
 use super::shared_config::Profile;
 use crate::error::{Error, Kind, Result};
 use crate::ui::terminal;
@@ -99,11 +99,11 @@ impl Network {
     pub fn resolve(environment: &Environment, profile: &Profile) -> Result<Self> {
         let bundle = environment
             .filled("AWS_CA_BUNDLE")
-            .map(|path| Setting::new(path, Origin::Variable("AWS_CA_BUNDLE".into())))
+            .map(|path| Setting::new(path, SettingOrigin::Variable("AWS_CA_BUNDLE".into())))
             .or_else(|| profile.filled("ca_bundle").cloned())
             .or_else(|| {
                 let path = environment.filled("REQUESTS_CA_BUNDLE")?;
-                Some(Setting::new(path, Origin::Variable("REQUESTS_CA_BUNDLE".into())))
+                Some(Setting::new(path, SettingOrigin::Variable("REQUESTS_CA_BUNDLE".into())))
             });
         // In a CGI script, `HTTP_PROXY` is a header of the client's request.
         let is_cgi = environment.get("REQUEST_METHOD").is_some();
@@ -184,7 +184,7 @@ fn by_case(environment: &Environment, name: &str, with_upper: bool) -> Option<Se
         None => return None,
     };
     let value = value.filter(|value| !value.trim().is_empty())?;
-    Some(Setting::new(value, Origin::Variable(name)))
+    Some(Setting::new(value, SettingOrigin::Variable(name)))
 }
 
 fn proxy(
@@ -218,7 +218,7 @@ fn proxy(
 fn ca_bundle(setting: Setting<String>) -> Result<Setting<CaBundle>> {
     let Setting { value, origin } = setting;
     let wrong = |why: String| {
-        let name = if matches!(origin, Origin::File { .. }) { "ca_bundle in " } else { "" };
+        let name = if matches!(origin, SettingOrigin::File { .. }) { "ca_bundle in " } else { "" };
         let message = format!("the certificates {value} ({name}{origin}) cannot be used: {why}");
         Error::new(Kind::Configuration, message)
             .hint("it must be a file of certificates in PEM form, such as the one of your company's proxy")

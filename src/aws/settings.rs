@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Origin of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// Command line, `iamlua.toml` or `iam.connect`.
     Given,
     /// Environment variable.
@@ -30,7 +30,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given => f.write_str("by a flag, iamlua.toml or iam.connect"),
@@ -47,19 +47,19 @@ pub struct Setting<T> {
     /// Value.
     pub value: T,
     /// Origin of the value.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 impl<T> Setting<T> {
     /// Setting with an origin.
-    pub const fn new(value: T, origin: Origin) -> Self {
+    pub const fn new(value: T, origin: SettingOrigin) -> Self {
         Self { value, origin }
     }
 }
 
 /// Explicit settings; the others are resolved.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct ExplicitSettings {
     /// Profile. It takes precedence over keys in the environment.
     pub profile: Option<String>,
     /// Region.
@@ -129,7 +129,7 @@ impl Settings {
     /// # Errors
     /// A configuration error: a profile that does not exist, a file that cannot be read, incomplete
     /// credentials.
-    pub fn resolve(request: &Request, environment: Environment) -> Result<Self> {
+    pub fn resolve(request: &ExplicitSettings, environment: Environment) -> Result<Self> {
         let files = SharedConfig::load(&environment)?;
         let named = named_profile(request, &environment);
         let is_explicit = request.profile.is_some();
@@ -139,7 +139,7 @@ impl Settings {
         };
         let empty = Profile::default();
         let profile = profile.unwrap_or(&empty);
-        let name = named.unwrap_or_else(|| Setting::new("default".into(), Origin::Default));
+        let name = named.unwrap_or_else(|| Setting::new("default".into(), SettingOrigin::Default));
         let region = region(request, &environment, profile)?;
         let flag = |variable: &str, property: &str| {
             let value = environment
@@ -207,7 +207,7 @@ impl Settings {
         let own = format!("AWS_ENDPOINT_URL_{}", id.to_uppercase());
         let by_variable = endpoints.environment.first(&[&own, "AWS_ENDPOINT_URL"]);
         if let Some((name, value)) = by_variable {
-            return Some(Setting::new(value, Origin::Variable(name.to_owned())));
+            return Some(Setting::new(value, SettingOrigin::Variable(name.to_owned())));
         }
         let service = endpoints.services.get(&id).and_then(|service| service.get("endpoint_url"));
         let service = service.filter(|setting| !setting.value.is_empty());
@@ -250,13 +250,13 @@ impl LoadServiceConfig for ServiceEndpoints {
 
 /// Selected profile, with its origin. `AWS_PROFILE` wins over `AWS_DEFAULT_PROFILE`, as in version
 /// 2 of the CLI. An empty variable selects a profile with an empty name, as in the CLI.
-fn named_profile(request: &Request, environment: &Environment) -> Option<Setting<String>> {
+fn named_profile(request: &ExplicitSettings, environment: &Environment) -> Option<Setting<String>> {
     if let Some(name) = &request.profile {
-        return Some(Setting::new(name.clone(), Origin::Given));
+        return Some(Setting::new(name.clone(), SettingOrigin::Given));
     }
     ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find_map(|variable| {
         let name = environment.get(variable)?;
-        Some(Setting::new(name, Origin::Variable(variable.into())))
+        Some(Setting::new(name, SettingOrigin::Variable(variable.into())))
     })
 }
 
@@ -265,12 +265,12 @@ fn find<'a>(files: &'a SharedConfig, named: &Setting<String>) -> Result<&'a Prof
         return Ok(profile);
     }
     let by = match &named.origin {
-        Origin::Variable(name) => format!(" (named by {name})"),
+        SettingOrigin::Variable(name) => format!(" (named by {name})"),
         _ => String::new(),
     };
     let places = format!("{} or {}", files.config_path.display(), files.credentials_path.display());
     let message = match &named.origin {
-        Origin::Variable(name) if named.value.is_empty() => {
+        SettingOrigin::Variable(name) if named.value.is_empty() => {
             format!("{name} is set, but to nothing, and there is no such profile")
         }
         _ => format!("there is no profile {:?} in {places}{by}", named.value),
@@ -285,14 +285,14 @@ fn find<'a>(files: &'a SharedConfig, named: &Setting<String>) -> Result<&'a Prof
 
 /// Region: `--region`, `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile.
 fn region(
-    request: &Request,
+    request: &ExplicitSettings,
     environment: &Environment,
     profile: &Profile,
 ) -> Result<Option<Setting<String>>> {
     let by_variable = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|variable| {
-        Some(Setting::new(environment.get(variable)?, Origin::Variable(variable.into())))
+        Some(Setting::new(environment.get(variable)?, SettingOrigin::Variable(variable.into())))
     });
-    let given = request.region.clone().map(|region| Setting::new(region, Origin::Given));
+    let given = request.region.clone().map(|region| Setting::new(region, SettingOrigin::Given));
     let Some(region) = given.or(by_variable).or_else(|| profile.get("region").cloned()) else {
         return refuse_misspelt_region(profile).map(|()| None);
     };
@@ -364,12 +364,12 @@ fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u
     let said = |variable: &str, property: &str| {
         let by_variable = environment
             .filled(variable)
-            .map(|value| Setting::new(value, Origin::Variable(variable.into())));
+            .map(|value| Setting::new(value, SettingOrigin::Variable(variable.into())));
         by_variable.or_else(|| profile.filled(property).cloned())
     };
     let wrong = |name: &str, setting: &Setting<String>, must: &str| {
         let message = match &setting.origin {
-            Origin::Variable(variable) => format!("{variable} is {:?}", setting.value),
+            SettingOrigin::Variable(variable) => format!("{variable} is {:?}", setting.value),
             origin => format!("{name} is {:?} ({origin})", setting.value),
         };
         Error::new(Kind::Configuration, message).hint(format!("it must be {must}"))
@@ -400,7 +400,7 @@ fn metadata(environment: &Environment, profile: &Profile) -> Result<Metadata> {
     let number = |variable: &str, property: &str| {
         let by_variable = environment
             .filled(variable)
-            .map(|value| Setting::new(value, Origin::Variable(variable.into())));
+            .map(|value| Setting::new(value, SettingOrigin::Variable(variable.into())));
         let Some(setting) = by_variable.or_else(|| profile.filled(property).cloned()) else {
             return Ok(1);
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::config_file::{ConfigFile, Section, Value};
 use super::environment::Environment;
-use super::settings::{Origin, Setting};
+use super::settings::{Setting, SettingOrigin};
 use crate::error::Result;
 
 /// Both configuration files.
@@ -34,7 +34,7 @@ pub struct Profile {
     /// Properties in the configuration file, if it has the profile.
     pub in_config: Option<Properties>,
     /// First line of the profile: in the configuration file, if it is in both.
-    pub origin: Option<Origin>,
+    pub origin: Option<SettingOrigin>,
 }
 
 impl Profile {
@@ -198,8 +198,8 @@ fn properties(file: &ConfigFile, section: &Section) -> Properties {
     text.collect()
 }
 
-fn at(file: &ConfigFile, line: usize) -> Origin {
-    Origin::File { path: file.path.clone(), line }
+fn at(file: &ConfigFile, line: usize) -> SettingOrigin {
+    SettingOrigin::File { path: file.path.clone(), line }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
 use super::output::{is_styled, print, print_json, width};
-use crate::docs::{self, Found, Item, ParamDoc};
+use crate::docs::{self, Item, ParamDoc, SearchResult};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Effect;
 
@@ -18,13 +18,13 @@ pub struct DocCommand {
     #[arg(value_name = "NAME")]
     words: Vec<String>,
     /// Output format: text, or a JSON array of all matches.
-    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = DocFormat::Text, value_name = "FORMAT")]
+    output: DocFormat,
 }
 
 /// `--output`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum DocFormat {
     Text,
     Json,
 }
@@ -34,24 +34,24 @@ impl DocCommand {
     pub fn execute(self) -> Result<u8> {
         let query = self.words.join(" ");
         let found = if query.trim().is_empty() {
-            if self.output == Output::Text {
+            if self.output == DocFormat::Text {
                 return print(&overview());
             }
             docs::items().iter().collect()
         } else {
             match docs::find(&query) {
-                Found::One(item) => vec![item],
-                Found::Several(items) => items,
-                Found::Nothing(near) => return Err(nothing(&query, &near)),
+                SearchResult::One(item) => vec![item],
+                SearchResult::Several(items) => items,
+                SearchResult::Nothing(near) => return Err(nothing(&query, &near)),
             }
         };
         match (self.output, &found[..]) {
-            (Output::Json, _) => {
+            (DocFormat::Json, _) => {
                 let all: Vec<_> = found.into_iter().map(json_of).collect();
                 print_json(&format!("{:#}\n", Value::from(all)))
             }
-            (Output::Text, [item]) => print(&docs::to_text(item, width(), is_styled())),
-            (Output::Text, several) => {
+            (DocFormat::Text, [item]) => print(&docs::to_text(item, width(), is_styled())),
+            (DocFormat::Text, several) => {
                 let lines = docs::to_lines(several.iter().copied(), width(), is_styled());
                 print(&format!("{lines}\n`iamlua doc NAME` shows one of them.\n"))
             }

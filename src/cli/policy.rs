@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::output::print_json;
-use crate::app::policy::{self, Scope};
+use crate::app::policy::{self, PolicyScope};
 use crate::app::run;
 use crate::app::script::Script;
 use crate::error::{Error, Kind, Result};
@@ -57,7 +57,7 @@ impl PolicyCommand {
         let policy = policy::of(
             &entries,
             manifest.has_share,
-            &Scope { account: self.account, partition: self.partition },
+            &PolicyScope { account: self.account, partition: self.partition },
         );
         print_json(&format!("{policy:#}\n"))
     }

@@ -35,8 +35,8 @@ pub struct TestCommand {
     #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
     lag: Duration,
     /// Output format: for people, TAP, or JUnit XML.
-    #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Human, value_name = "FORMAT")]
+    output: ReportFormat,
     /// Write the results to this file, and the human-readable form to standard output. `-` is
     /// standard output.
     #[arg(long, value_name = "FILE")]
@@ -53,7 +53,7 @@ pub struct TestCommand {
 
 /// `--output`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum ReportFormat {
     Human,
     Tap,
     Junit,
@@ -100,8 +100,8 @@ impl TestCommand {
         let interrupt = Interrupt::default();
         let own = interrupt.clone();
         signals::tell_on_signals(move || own.stop())?;
-        let shown = if self.out.is_some() { Output::Human } else { self.output };
-        if shown == Output::Tap {
+        let shown = if self.out.is_some() { ReportFormat::Human } else { self.output };
+        if shown == ReportFormat::Tap {
             print(tap::HEADER)?;
         }
         let mut points = 0;
@@ -126,28 +126,28 @@ impl TestCommand {
         Ok(u8::from(counts.failed > 0))
     }
 
-    fn file(&self, output: Output, file: &FileReport, points: usize) -> String {
+    fn file(&self, output: ReportFormat, file: &FileReport, points: usize) -> String {
         match output {
-            Output::Human if self.list && file.failure.is_none() => human::list(file),
-            Output::Human => human::file(file, self.show_output),
-            Output::Tap => tap::file(file, points),
-            Output::Junit => String::new(),
+            ReportFormat::Human if self.list && file.failure.is_none() => human::list(file),
+            ReportFormat::Human => human::file(file, self.show_output),
+            ReportFormat::Tap => tap::file(file, points),
+            ReportFormat::Junit => String::new(),
         }
     }
 
-    fn end(&self, output: Output, report: &Report) -> Result<String> {
+    fn end(&self, output: ReportFormat, report: &Report) -> Result<String> {
         match output {
-            Output::Human if self.list || report.counts().all() == 0 => Ok(String::new()),
-            Output::Human => Ok(human::summary(report)),
-            Output::Tap => Ok(tap::end(report)),
-            Output::Junit => junit::report(report),
+            ReportFormat::Human if self.list || report.counts().all() == 0 => Ok(String::new()),
+            ReportFormat::Human => Ok(human::summary(report)),
+            ReportFormat::Tap => Ok(tap::end(report)),
+            ReportFormat::Junit => junit::report(report),
         }
     }
 
     /// Whole report, for a file.
     fn whole(&self, report: &Report) -> Result<String> {
         let mut text =
-            if self.output == Output::Tap { tap::HEADER.to_owned() } else { String::new() };
+            if self.output == ReportFormat::Tap { tap::HEADER.to_owned() } else { String::new() };
         let mut points = 0;
         for file in &report.files {
             text.push_str(&self.file(self.output, file, points));

@@ -20,7 +20,7 @@ use crate::app::signals;
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::{ApplyOptions, check_accounts};
 use crate::session::journal::About;
-use crate::session::journal::records::{Recorded, Records, Run, claim_undo, no_run};
+use crate::session::journal::records::{RecordedChange, Records, Run, claim_undo, no_run};
 use crate::session::plan::Plan;
 use crate::session::recover;
 use crate::session::undo::{self, UndoPlan};
@@ -299,7 +299,7 @@ fn first_part(records: &Records, run: &Run) -> Result<Option<String>> {
 }
 
 /// Checks that the run has changed the named profiles and roles.
-fn check_names(earlier: &Run, changes: &[Recorded], only: &[String]) -> Result<()> {
+fn check_names(earlier: &Run, changes: &[RecordedChange], only: &[String]) -> Result<()> {
     let has = |name: &String| changes.iter().any(|change| undo::is_of(name, change));
     match only.iter().find(|name| !has(name)) {
         None => Ok(()),
@@ -346,7 +346,7 @@ fn settle(
 /// Unreachable destinations of a run, among those of the undo.
 async fn unreachable(
     run: &Run,
-    changes: &[Recorded],
+    changes: &[RecordedChange],
     gates: &[Gate],
     options: &undo::UndoSettings,
 ) -> Result<HashMap<usize, String>> {
@@ -376,7 +376,7 @@ fn plan_undo(
     runtime: &Runtime,
     records: &Records,
     earlier: &Run,
-    changes: &[Recorded],
+    changes: &[RecordedChange],
     target: &Resolved,
     limits: &LimitOptions,
     only: &[String],

@@ -12,7 +12,7 @@ use super::options::{Resolved, TargetOptions};
 use super::output::{print, print_json};
 use crate::app::run;
 use crate::aws::client::{Backend, ConnectionInfo};
-use crate::aws::{Origin, Setting, Settings};
+use crate::aws::{Setting, SettingOrigin, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::iam::{Identity, alias, identity};
@@ -162,8 +162,8 @@ fn settings_rows(target: &Resolved, info: &ConnectionInfo) -> Vec<Row> {
     let Some(settings) = info.settings.as_deref() else { return vec![credentials] };
     let files = &target.config.files;
     let named = target.named();
-    let origin = |origin: &Origin, flag: &str, is_flag: bool, key: &str| match origin {
-        Origin::Given => given(flag, is_flag, key, files),
+    let origin = |origin: &SettingOrigin, flag: &str, is_flag: bool, key: &str| match origin {
+        SettingOrigin::Given => given(flag, is_flag, key, files),
         other => other.to_string(),
     };
     let region = settings.region.as_ref();

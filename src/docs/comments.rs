@@ -42,7 +42,7 @@ pub(super) struct Comment {
 
 /// Declaration below a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(super) enum Documented {
     /// None: the comment stands alone.
     Nothing,
     /// `local name = …`
@@ -81,7 +81,7 @@ pub(super) struct Declaration {
     /// Comment above it.
     pub comment: Option<Comment>,
     /// Declared item.
-    pub subject: Subject,
+    pub subject: Documented,
 }
 
 /// Parsed file.
@@ -116,18 +116,18 @@ pub(super) fn read(source: &str) -> File {
         };
         if line.starts_with('}') {
             table = None;
-        } else if let Subject::Table(name) = &subject {
+        } else if let Documented::Table(name) = &subject {
             table = Some(name.clone());
         }
         if let Some(name) = returned_by(line) {
             file.returned = Some(name);
         }
         let comment = block.take();
-        if comment.is_none() && matches!(subject, Subject::Nothing | Subject::Other) {
+        if comment.is_none() && matches!(subject, Documented::Nothing | Documented::Other) {
             continue;
         }
         let line = match (&comment, &subject) {
-            (Some((first, _)), Subject::Nothing) => *first,
+            (Some((first, _)), Documented::Nothing) => *first,
             _ => number,
         };
         file.declarations.push(Declaration {
@@ -137,7 +137,7 @@ pub(super) fn read(source: &str) -> File {
         });
     }
     if let Some((line, comment)) = block {
-        let subject = Subject::Nothing;
+        let subject = Documented::Nothing;
         file.declarations.push(Declaration { line, comment: Some(comment), subject });
     }
     file
@@ -266,20 +266,20 @@ pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(is_start) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn subject_of(line: &str) -> Subject {
+fn subject_of(line: &str) -> Documented {
     if line.trim().is_empty() {
-        Subject::Nothing
+        Documented::Nothing
     } else if let Some(rest) = line.strip_prefix("local function ") {
-        head_of(rest).map_or(Subject::Other, |(name, params)| {
-            Subject::LocalFunction(name.to_owned(), params)
+        head_of(rest).map_or(Documented::Other, |(name, params)| {
+            Documented::LocalFunction(name.to_owned(), params)
         })
     } else if let Some(rest) = line.strip_prefix("local ") {
         let name = rest.split([' ', ',', '=']).next().unwrap_or_default();
-        Subject::Local(name.to_owned())
+        Documented::Local(name.to_owned())
     } else if let Some(rest) = line.strip_prefix("function ") {
-        let Some((name, params)) = head_of(rest) else { return Subject::Other };
+        let Some((name, params)) = head_of(rest) else { return Documented::Other };
         let (table, name) = name.rsplit_once(['.', ':']).unwrap_or(("", name));
-        Subject::Function {
+        Documented::Function {
             table: without_globals(table).to_owned(),
             is_method: rest[table.len()..].starts_with(':'),
             name: name.to_owned(),
@@ -293,14 +293,14 @@ fn subject_of(line: &str) -> Subject {
             || !is_name(name)
             || !table.split('.').all(|part| part.is_empty() || is_name(part))
         {
-            Subject::Other
+            Documented::Other
         } else if table.is_empty() && value == "{" {
-            Subject::Table(name.to_owned())
+            Documented::Table(name.to_owned())
         } else {
-            Subject::Value { table: without_globals(table).to_owned(), name: name.to_owned() }
+            Documented::Value { table: without_globals(table).to_owned(), name: name.to_owned() }
         }
     } else {
-        Subject::Other
+        Documented::Other
     }
 }
 
@@ -309,18 +309,18 @@ fn without_globals(table: &str) -> &str {
 }
 
 /// Line between the braces of a global table.
-fn member_of(table: &str, line: &str) -> Subject {
+fn member_of(table: &str, line: &str) -> Documented {
     let Some((name, value)) = line.strip_prefix("  ").and_then(|line| line.split_once(" = "))
     else {
-        return Subject::Other;
+        return Documented::Other;
     };
     if !is_name(name) {
-        return Subject::Other;
+        return Documented::Other;
     }
     let (table, name) = (table.to_owned(), name.to_owned());
     match value.strip_prefix("function").and_then(head_of) {
-        Some((_, params)) => Subject::Function { table, is_method: false, name, params },
-        None => Subject::Value { table, name },
+        Some((_, params)) => Documented::Function { table, is_method: false, name, params },
+        None => Documented::Value { table, name },
     }
 }
 
@@ -377,7 +377,7 @@ end
         assert_eq!(comment.returns[0].doc, "in cents");
         assert_eq!(comment.returns[1].name, "");
         assert_eq!(declared.line, 11);
-        let Subject::Function { table, name, params, is_method } = &declared.subject else {
+        let Documented::Function { table, name, params, is_method } = &declared.subject else {
             panic!("{:?}", declared.subject)
         };
         assert_eq!((table.as_str(), name.as_str(), *is_method), ("shop", "buy", false));
@@ -435,7 +435,7 @@ return setmetatable(io, {
             .declarations
             .iter()
             .filter_map(|one| match &one.subject {
-                Subject::Function { table, name, .. } | Subject::Value { table, name } => {
+                Documented::Function { table, name, .. } | Documented::Value { table, name } => {
                     Some((table.as_str(), name.as_str(), one.comment.is_some()))
                 }
                 _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::comments::{self, Comment, Declaration, Subject};
+use super::comments::{self, Comment, Declaration, Documented};
 use super::document;
 use super::item::{Item, ItemKind};
 use crate::stdlib;
@@ -75,13 +75,15 @@ impl<'a> Reader<'a> {
     fn take(&mut self, declared: &Declaration) -> Result<(), String> {
         let comment = declared.comment.as_ref();
         match &declared.subject {
-            Subject::LocalFunction(name, params) if name == self.module => {
+            Documented::LocalFunction(name, params) if name == self.module => {
                 let item = document::function(name, name, comment, Some(params), self.module)?;
                 self.items.push(item);
                 Ok(())
             }
-            Subject::Local(name) | Subject::LocalFunction(name, _) => self.local(name, comment),
-            Subject::Function { table, is_method, name, params } => {
+            Documented::Local(name) | Documented::LocalFunction(name, _) => {
+                self.local(name, comment)
+            }
+            Documented::Function { table, is_method, name, params } => {
                 let mark = if *is_method { ":" } else { "." };
                 let Some(full) = self.public_name(table, name, mark) else {
                     return private(name, comment);
@@ -101,18 +103,18 @@ impl<'a> Reader<'a> {
                 )?);
                 Ok(())
             }
-            Subject::Value { table, name } => match comment {
+            Documented::Value { table, name } => match comment {
                 Some(comment) if comment.class.is_some() && table.is_empty() => {
                     self.global(name, comment)
                 }
                 _ => self.value(table, name, comment),
             },
-            Subject::Table(name) => match comment {
+            Documented::Table(name) => match comment {
                 Some(comment) => self.global(name, comment),
                 None if self.is_globals && self.locals.contains(name) => Ok(()),
                 None => Err(format!("the global table {name} has no description")),
             },
-            Subject::Nothing | Subject::Other => match comment {
+            Documented::Nothing | Documented::Other => match comment {
                 Some(comment) => self.alone(comment),
                 None => Ok(()),
             },

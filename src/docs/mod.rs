@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 
 pub use item::{Example, Item, ItemKind, ParamDoc, ReturnDoc};
 pub use reference::{anchor, reference};
-pub use search::{Found, find};
+pub use search::{SearchResult, find};
 pub use stub::stubs;
 pub use tables::{action_table, function_table};
 pub use text::{to_lines, to_text};

@@ -7,7 +7,7 @@ use crate::spec;
 
 /// Result of a search.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum SearchResult {
     /// Only match.
     One(&'static Item),
     /// Several matches, the likeliest first.
@@ -24,7 +24,7 @@ pub enum Found {
 /// 3. the name, in any case, and of a method also with a dot: `expectation.to_equal`
 /// 4. words, or beginnings of them, that are all in the name or the documentation
 #[must_use]
-pub fn find(query: &str) -> Found {
+pub fn find(query: &str) -> SearchResult {
     let query = query.trim();
     let name = query.find(['(', '{']).map_or(query, |at| query[..at].trim_end());
     let ways: [&dyn Fn() -> Vec<&'static Item>; 4] = [
@@ -40,11 +40,11 @@ pub fn find(query: &str) -> Found {
     for way in ways {
         match way()[..] {
             [] => {}
-            [one] => return Found::One(one),
-            ref several => return Found::Several(several.to_vec()),
+            [one] => return SearchResult::One(one),
+            ref several => return SearchResult::Several(several.to_vec()),
         }
     }
-    Found::Nothing(near(name))
+    SearchResult::Nothing(near(name))
 }
 
 /// The item whose full name matches, else those whose name ends so.
@@ -177,14 +177,16 @@ mod tests {
 
     fn one(query: &str) -> &'static str {
         match find(query) {
-            Found::One(item) => &item.name,
+            SearchResult::One(item) => &item.name,
             other => panic!("{query}: {other:?}"),
         }
     }
 
     fn several(query: &str) -> Vec<&'static str> {
         match find(query) {
-            Found::Several(items) => items.into_iter().map(|item| item.name.as_str()).collect(),
+            SearchResult::Several(items) => {
+                items.into_iter().map(|item| item.name.as_str()).collect()
+            }
             other => panic!("{query}: {other:?}"),
         }
     }
@@ -235,7 +237,7 @@ mod tests {
         // "concurrency" contains the first inside; the second is no misspelling of "tagged", which
         // begins with it.
         for inside in ["oncurrency", "tagg"] {
-            assert!(matches!(find(inside), Found::Nothing(_)), "{inside}");
+            assert!(matches!(find(inside), SearchResult::Nothing(_)), "{inside}");
         }
         assert_eq!(fit("A stagger of tags.", "tag"), Some(1));
         assert_eq!(fit("Tags, and a tag", "tag"), Some(2));
@@ -249,20 +251,20 @@ mod tests {
     #[test]
     fn what_is_no_word_finds_nothing() {
         for query in ["*", "(", ".", ":", "()", "--", "12"] {
-            assert_eq!(find(query), Found::Nothing(vec![]), "{query}");
+            assert_eq!(find(query), SearchResult::Nothing(vec![]), "{query}");
         }
-        assert!(matches!(find("a"), Found::Nothing(_)));
+        assert!(matches!(find("a"), SearchResult::Nothing(_)));
     }
 
     #[test]
     fn what_is_not_there_brings_names_that_are_near() {
-        let Found::Nothing(near) = find("iam.profiles.tagg") else { panic!("found") };
+        let SearchResult::Nothing(near) = find("iam.profiles.tagg") else { panic!("found") };
         assert_eq!(near[0], "iam.profiles.tag");
-        let Found::Nothing(near) = find("TagInstanceProfle") else { panic!("found") };
+        let SearchResult::Nothing(near) = find("TagInstanceProfle") else { panic!("found") };
         assert_eq!(near[0], "iam.profiles.tag");
-        let Found::Nothing(near) = find("tagg") else { panic!("found") };
+        let SearchResult::Nothing(near) = find("tagg") else { panic!("found") };
         assert!(near.contains(&"iam.Tag") && near.contains(&"iam.profiles.tag"), "{near:?}");
-        assert_eq!(find("xyzzyplugh"), Found::Nothing(vec![]));
-        assert!(matches!(find(" "), Found::Nothing(_)));
+        assert_eq!(find("xyzzyplugh"), SearchResult::Nothing(vec![]));
+        assert!(matches!(find(" "), SearchResult::Nothing(_)));
     }
 }

@@ -18,7 +18,7 @@ const MIN_WIDTH: usize = 30;
 /// adds bold and colours.
 #[must_use]
 pub fn to_text(item: &Item, width: usize, styled: bool) -> String {
-    let mut page = Page { out: String::new(), width: width.max(MIN_WIDTH), styled };
+    let mut page = TextPage { out: String::new(), width: width.max(MIN_WIDTH), styled };
     page.line(0, &page.style(TITLE, &item.signature));
     if item.kind != ItemKind::Function {
         let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
@@ -60,7 +60,7 @@ pub fn to_lines<'a>(
     styled: bool,
 ) -> String {
     let items: Vec<_> = items.into_iter().collect();
-    let mut page = Page { out: String::new(), width: width.max(MIN_WIDTH), styled };
+    let mut page = TextPage { out: String::new(), width: width.max(MIN_WIDTH), styled };
     let longest = items.iter().map(|item| item.name.chars().count()).max().unwrap_or_default();
     let indent = (longest + 4).min(width / 2);
     for item in items {
@@ -85,13 +85,13 @@ pub fn to_lines<'a>(
     page.out
 }
 
-struct Page {
+struct TextPage {
     out: String,
     width: usize,
     styled: bool,
 }
 
-impl Page {
+impl TextPage {
     fn style(&self, style: Style, text: &str) -> String {
         if self.styled && !text.is_empty() {
             format!("{style}{text}{style:#}")

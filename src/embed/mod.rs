@@ -182,7 +182,7 @@ impl Host {
         function: impl Fn(&[Value]) -> Result<Value> + Send + Sync + 'static,
     ) -> Result<()> {
         let is_name = match &tokens(name)[..] {
-            [token] => token.kind == lua::tokens::Kind::Name && token.text(name) == name,
+            [token] => token.kind == lua::tokens::TokenKind::Name && token.text(name) == name,
             _ => false,
         };
         if !is_name {

@@ -9,7 +9,7 @@ use crate::app::plan_text;
 use crate::error::{Error, Kind, Result};
 use crate::session::destination::Destination;
 use crate::session::journal::ChangeOutcome;
-use crate::session::journal::records::Recorded;
+use crate::session::journal::records::RecordedChange;
 use crate::session::plan;
 
 /// Changes that a script would make, for somebody to approve. [`Host::apply`](crate::Host::apply)
@@ -158,7 +158,7 @@ impl Change {
         }
     }
 
-    pub(super) fn made(change: &Recorded, sites: &[Destination]) -> Self {
+    pub(super) fn made(change: &RecordedChange, sites: &[Destination]) -> Self {
         Self {
             number: change.number,
             action: change.action.clone(),

@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 
 /// Account that the calls of a host's scripts reach.
 #[derive(Clone, Debug)]
-pub struct Target(Account);
+pub struct Target(TargetKind);
 
 #[derive(Clone, Debug)]
-enum Account {
+enum TargetKind {
     Memory(Contents),
     File(PathBuf),
     Aws(AwsConfig),
@@ -29,25 +29,25 @@ impl Target {
     /// their roles. Each host has its own; it is gone with the host.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self(Account::Memory(Contents::Example))
+        Self(TargetKind::Memory(Contents::Example))
     }
 
     /// Emulated account in memory without profiles and roles.
     #[must_use]
     pub fn in_memory_empty() -> Self {
-        Self(Account::Memory(Contents::Empty))
+        Self(TargetKind::Memory(Contents::Empty))
     }
 
     /// Emulated account in an `SQLite` file. The first use makes the file, with the example data.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Account::File(path.into()))
+        Self(TargetKind::File(path.into()))
     }
 
     /// AWS.
     #[must_use]
     pub fn aws(config: AwsConfig) -> Self {
-        Self(Account::Aws(config))
+        Self(TargetKind::Aws(config))
     }
 
     /// Connection that leads to the account.
@@ -60,15 +60,15 @@ impl Target {
             ..Connection::default()
         };
         match &self.0 {
-            Account::Memory(contents) => {
+            TargetKind::Memory(contents) => {
                 let account = Emulator::in_memory(settings())?;
                 if *contents == Contents::Empty {
                     account.reset(Contents::Empty)?;
                 }
                 Ok(local(&account))
             }
-            Account::File(path) => Ok(local(&Emulator::open(path, settings())?)),
-            Account::Aws(config) => {
+            TargetKind::File(path) => Ok(local(&Emulator::open(path, settings())?)),
+            TargetKind::Aws(config) => {
                 let connection = config.connection();
                 connection.check()?;
                 Ok(connection)

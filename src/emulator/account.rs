@@ -91,7 +91,7 @@ pub(super) fn aliases(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> Api
         if let Some(alias) = &view.account.alias {
             xml.text("member", alias);
         }
-        Ok::<(), super::refusal::Failure>(())
+        Ok::<(), super::refusal::CallFailure>(())
     })?;
     xml.piece(&page.finish_items::<()>(&mut Vec::new()));
     Ok(())

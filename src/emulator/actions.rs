@@ -41,12 +41,12 @@ pub(super) struct Action {
     pub(super) parameters: &'static [Parameter],
     /// Method and path pattern, for REST protocols.
     pub(super) route: Option<(&'static str, &'static str)>,
-    pub(super) run: Run,
+    pub(super) run: Handler,
 }
 
 /// Handler of an action. It writes its result to the XML, or returns it as JSON.
 #[derive(Debug)]
-pub(super) enum Run {
+pub(super) enum Handler {
     /// Read that answers XML.
     Read(fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
     /// Read that answers JSON.
@@ -60,7 +60,7 @@ const fn read(
     parameters: &'static [Parameter],
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::IAM, name, parameters, route: None, run: Run::Read(run) }
+    Action { service: Service::IAM, name, parameters, route: None, run: Handler::Read(run) }
 }
 
 const fn write(
@@ -68,7 +68,7 @@ const fn write(
     parameters: &'static [Parameter],
     run: fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::IAM, name, parameters, route: None, run: Run::Write(run) }
+    Action { service: Service::IAM, name, parameters, route: None, run: Handler::Write(run) }
 }
 
 /// Row of a read action of a service that answers XML.
@@ -77,7 +77,7 @@ pub(super) const fn describe(
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service, name, parameters: &[], route: None, run: Run::Read(run) }
+    Action { service, name, parameters: &[], route: None, run: Handler::Read(run) }
 }
 
 /// Row of a read action of a service that answers JSON.
@@ -86,7 +86,7 @@ pub(super) const fn describe_json(
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], route: None, run: Run::ReadJson(run) }
+    Action { service, name, parameters: &[], route: None, run: Handler::ReadJson(run) }
 }
 
 /// Row of a JSON read action that is routed by method and path.
@@ -96,7 +96,7 @@ pub(super) const fn describe_json_at(
     route: (&'static str, &'static str),
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], route: Some(route), run: Run::ReadJson(run) }
+    Action { service, name, parameters: &[], route: Some(route), run: Handler::ReadJson(run) }
 }
 
 const PROFILE: Parameter = required("InstanceProfileName", &PROFILE_NAME);
@@ -250,7 +250,7 @@ pub(super) static ACTIONS: &[Action] = &[
         name: "GetCallerIdentity",
         parameters: &[],
         route: None,
-        run: Run::Read(security_tokens::caller_identity),
+        run: Handler::Read(security_tokens::caller_identity),
     },
     Action {
         service: Service::STS,
@@ -270,7 +270,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("ProvidedContexts", &SESSION_CONTEXTS),
         ],
         route: None,
-        run: Run::Write(security_tokens::assume_role),
+        run: Handler::Write(security_tokens::assume_role),
     },
     Action {
         service: Service::STS,
@@ -285,7 +285,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("DurationSeconds", &SESSION_DURATION),
         ],
         route: None,
-        run: Run::Write(web_identity::assume_role),
+        run: Handler::Write(web_identity::assume_role),
     },
     Action {
         service: Service::STS,
@@ -296,7 +296,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("TokenCode", &TOKEN_CODE),
         ],
         route: None,
-        run: Run::Write(security_tokens::session_token),
+        run: Handler::Write(security_tokens::session_token),
     },
 ];
 

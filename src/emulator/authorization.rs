@@ -13,7 +13,7 @@ use super::write_txn::WriteTxn;
 
 /// Request to assume a role.
 #[derive(Debug)]
-pub(super) struct Request<'a> {
+pub(super) struct RoleAssumption<'a> {
     pub(super) edit: &'a WriteTxn<'a>,
     pub(super) call: &'a Call<'a>,
     /// Role to assume.
@@ -45,7 +45,7 @@ const ABSENT: [&str; 12] = [
     "aws:vpcsourceip",
 ];
 
-impl Request<'_> {
+impl RoleAssumption<'_> {
     /// Evaluates the role's trust policy for an action.
     pub(super) fn decide(&self, action: &str) -> Decision {
         let (principal, keys) = (self.principal(), |key: &str| self.key(key));

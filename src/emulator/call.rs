@@ -8,7 +8,7 @@ use super::actions::Action;
 use super::form::Form;
 use super::marker::{Point, Seal};
 use super::random::session_account;
-use super::read_txn::{Account, position};
+use super::read_txn::{AccountRow, position};
 use super::records::{self, Position, Tag};
 use super::refusal::{ApiResult, Refusal};
 use super::service::Service;
@@ -64,7 +64,7 @@ impl Caller {
     pub(super) fn of(
         access_key: &str,
         service: Service,
-        account: &Account,
+        account: &AccountRow,
         now: i64,
         connection: &Connection,
     ) -> ApiResult<(Self, Context)> {
@@ -116,7 +116,7 @@ impl Caller {
         Ok((caller, context))
     }
 
-    pub(super) fn arn(&self, account: &Account) -> String {
+    pub(super) fn arn(&self, account: &AccountRow) -> String {
         match self {
             Self::Operator => format!("{}user/{OPERATOR_NAME}", account.iam_arn_start()),
             Self::Session { role_name, name, .. } => account.assumed_role_arn(role_name, name),
@@ -229,9 +229,9 @@ impl<'a> Call<'a> {
     }
 
     /// Requested page of the list identified by `scope`.
-    pub(super) fn page<'b>(&'b self, account: &Account, scope: &'b str) -> Page<'b> {
+    pub(super) fn page<'b>(&'b self, account: &AccountRow, scope: &'b str) -> PageRequest<'b> {
         let limit = self.optional_number("MaxItems").unwrap_or(100);
-        Page {
+        PageRequest {
             seal: Seal { salt: account.salt, action: self.action.name, scope },
             marker: self.optional_text("Marker"),
             limit: usize::try_from(limit).unwrap_or(100),
@@ -241,13 +241,13 @@ impl<'a> Call<'a> {
 
 /// Page that a call requests.
 #[derive(Debug)]
-pub(super) struct Page<'a> {
+pub(super) struct PageRequest<'a> {
     seal: Seal<'a>,
     marker: Option<&'a str>,
     pub(super) limit: usize,
 }
 
-impl Page<'_> {
+impl PageRequest<'_> {
     /// Start position in a list of records.
     pub(super) fn position(&self, connection: &Connection) -> ApiResult<Position> {
         let Some(point) = self.point()? else { return Ok(Position::default()) };

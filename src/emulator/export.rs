@@ -13,10 +13,10 @@ use super::clock::iso8601;
 use super::import_resources;
 use super::partition;
 use super::policies::record::{Policy, Version};
-use super::read_txn::Account;
+use super::read_txn::AccountRow;
 use super::records::{Profile, Record, Role, Tag};
 use super::regions;
-use super::resources::{self, Kind, ResourceScope};
+use super::resources::{self, ResourceKind, ResourceScope};
 use super::sequence::Sequence;
 
 /// Format name in the file.
@@ -26,7 +26,7 @@ pub(super) const VERSION: u64 = 1;
 
 /// Writes the account as this transaction sees it.
 pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), ChangeError> {
-    let account = Account::load(connection)?;
+    let account = AccountRow::load(connection)?;
     let mut lines = Lines { out, partition: account.partition.clone() };
     lines.text(&format!("{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\n\"account\":"))?;
     let other_partition = (account.partition != partition::AWS).then_some(&account.partition);
@@ -97,7 +97,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
 
 fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), ChangeError> {
     let mut separator = ",\n\"resources\":[\n";
-    for kind in Kind::imported() {
+    for kind in ResourceKind::imported() {
         let mut failure = None;
         resources::all(connection, kind, |resource| {
             let mut versions = Vec::new();

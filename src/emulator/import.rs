@@ -21,9 +21,9 @@ use super::managed_policies::{self, ArnKind};
 use super::partition;
 use super::policies;
 use super::policies::record::Policy;
-use super::read_txn::{Account, Quotas};
+use super::read_txn::{AccountRow, Quotas};
 use super::records::{self, LastUsed, Profile, Role, Tag};
-use super::refusal::Failure;
+use super::refusal::CallFailure;
 use super::sequence::Sequence;
 use super::tags::MAX_TAGS;
 use super::trust::{self, stored};
@@ -125,7 +125,7 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn new(edit: &'a WriteTxn<'a>) -> Result<Self, ChangeError> {
-        let account = Account::load(edit.connection)?;
+        let account = AccountRow::load(edit.connection)?;
         Ok(Self {
             edit,
             account_id: account.id,
@@ -146,7 +146,7 @@ impl<'a> Import<'a> {
         if self.roles + self.profiles > 0 {
             return Err(wrong("account", "must come before the roles and profiles"));
         }
-        let mut account = Entry::new("account".to_owned(), value)?;
+        let mut account = ImportObject::new("account".to_owned(), value)?;
         if let Some(id) = account.text("id")? {
             if id.len() != 12 || !id.bytes().all(|digit| digit.is_ascii_digit()) {
                 return Err(wrong("account.id", "must be 12 digits"));
@@ -167,7 +167,7 @@ impl<'a> Import<'a> {
         )?;
         let alias = account.text("alias")?;
         if let Some(quotas) = account.take("quotas") {
-            let mut quotas = Entry::new("account.quotas".to_owned(), quotas)?;
+            let mut quotas = ImportObject::new("account.quotas".to_owned(), quotas)?;
             for (name, quota) in [
                 ("profiles", &mut self.quotas.profiles),
                 ("roles", &mut self.quotas.roles),
@@ -206,7 +206,7 @@ impl<'a> Import<'a> {
         if let Some((_, known)) = &known {
             self.edit.delete(known)?;
         }
-        let mut entry = Entry::new(place, value)?;
+        let mut entry = ImportObject::new(place, value)?;
         let policy = policies::import::policy(self.edit, &mut entry, !self.adds)?;
         let arn = policy.arn(&self.account_id);
         check_arn(&mut entry, &arn)?;
@@ -243,7 +243,7 @@ impl<'a> Import<'a> {
     }
 
     fn role(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
-        let mut entry = Entry::new(format!("roles[{number}]"), value)?;
+        let mut entry = ImportObject::new(format!("roles[{number}]"), value)?;
         let name = entry.required("name", &constraints::ROLE_NAME)?;
         let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
         let id = self.id::<Role>(&mut entry)?;
@@ -292,7 +292,7 @@ impl<'a> Import<'a> {
     }
 
     fn profile(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
-        let mut entry = Entry::new(format!("profiles[{number}]"), value)?;
+        let mut entry = ImportObject::new(format!("profiles[{number}]"), value)?;
         let name = entry.required("name", &constraints::PROFILE_NAME)?;
         let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
         let id = self.id::<Profile>(&mut entry)?;
@@ -366,7 +366,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, ChangeError> {
+    fn id<R: Counted>(&self, entry: &mut ImportObject) -> Result<String, ChangeError> {
         let Some(id) = entry.held_to("id", &constraints::ID)? else {
             return Ok(self.edit.new_id::<R>()?);
         };
@@ -377,19 +377,19 @@ impl<'a> Import<'a> {
     }
 
     /// Trust policy in its stored form. In an addition it was read from AWS and is not changed.
-    fn trust_policy(&self, entry: &mut Entry) -> Result<String, ChangeError> {
+    fn trust_policy(&self, entry: &mut ImportObject) -> Result<String, ChangeError> {
         let place = entry.at("assume_role_policy");
         let document = trust_policy(entry, !self.adds)?;
         if self.adds { Ok(document) } else { self.keep_trust(&place, &document) }
     }
 
     fn keep_trust(&self, place: &str, document: &str) -> Result<String, ChangeError> {
-        let account = Account { id: self.account_id.clone(), ..self.edit.account.clone() };
+        let account = AccountRow { id: self.account_id.clone(), ..self.edit.account.clone() };
         let roles = stored::Roles::MayBeMissing;
         stored::keep(self.edit.connection, &account, document, roles).map_err(|failure| {
             match failure {
-                Failure::Storage(error) => error.into(),
-                Failure::Refused(refusal) => wrong(place, refusal.message),
+                CallFailure::Storage(error) => error.into(),
+                CallFailure::Refused(refusal) => wrong(place, refusal.message),
             }
         })
     }
@@ -410,13 +410,13 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn create_date(&self, entry: &mut Entry) -> Result<i64, ChangeError> {
+    fn create_date(&self, entry: &mut ImportObject) -> Result<i64, ChangeError> {
         Ok(entry.date("create_date")?.unwrap_or_else(|| self.edit.seconds()))
     }
 
     fn attached_policies(
         &mut self,
-        entry: &mut Entry,
+        entry: &mut ImportObject,
         number: u64,
     ) -> Result<Sequence<String>, ChangeError> {
         let mut policies = Sequence::default();
@@ -444,12 +444,12 @@ impl<'a> Import<'a> {
 
 /// JSON object in the file, with its place. Reading a field removes it, so that unknown fields
 /// remain.
-pub(super) struct Entry {
+pub(super) struct ImportObject {
     place: String,
     fields: Map<String, Value>,
 }
 
-impl Entry {
+impl ImportObject {
     pub(super) fn new(place: String, value: Value) -> Result<Self, ChangeError> {
         match value {
             Value::Object(fields) => Ok(Self { place, fields }),
@@ -556,7 +556,7 @@ impl Entry {
 }
 
 pub(super) fn tags(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     same: impl Fn(&str) -> String,
 ) -> Result<Sequence<Tag>, ChangeError> {
     let place = entry.at("tags");
@@ -599,7 +599,7 @@ pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Chang
     Ok(document)
 }
 
-fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, ChangeError> {
+fn trust_policy(entry: &mut ImportObject, is_held: bool) -> Result<String, ChangeError> {
     let place = entry.at("assume_role_policy");
     let value = entry.take("assume_role_policy").ok_or_else(|| wrong(&place, "is missing"))?;
     let document = policy_document(&place, value)?;
@@ -609,17 +609,17 @@ fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, ChangeError>
     Ok(document)
 }
 
-fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, ChangeError> {
+fn last_used(entry: &mut ImportObject) -> Result<Option<LastUsed>, ChangeError> {
     let place = entry.at("last_used");
     let Some(value) = entry.take("last_used") else { return Ok(None) };
-    let mut used = Entry::new(place, value)?;
+    let mut used = ImportObject::new(place, value)?;
     let at = used.date("date")?.ok_or_else(|| wrong(&used.at("date"), "is missing"))?;
     let region = used.text("region")?.ok_or_else(|| wrong(&used.at("region"), "is missing"))?;
     used.finish(&["date", "region"])?;
     Ok(Some(LastUsed { at, region }))
 }
 
-fn check_free(entry: &Entry, free: bool) -> Result<(), ChangeError> {
+fn check_free(entry: &ImportObject, free: bool) -> Result<(), ChangeError> {
     if free {
         return Ok(());
     }
@@ -634,7 +634,7 @@ fn expect(place: &str, value: &Value, right: &Value) -> Result<(), ChangeError> 
     Err(wrong(place, format!("must be {right}, not {value}")))
 }
 
-fn check_arn(entry: &mut Entry, right: &str) -> Result<(), ChangeError> {
+fn check_arn(entry: &mut ImportObject, right: &str) -> Result<(), ChangeError> {
     match entry.text("arn")? {
         Some(arn) if arn != right => {
             Err(wrong(&entry.at("arn"), format!("`{arn}` should be `{right}`")))

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 use super::ChangeError;
 use super::constraints;
 use super::faults::closest;
-use super::import::{Entry, check, kind_of, wrong};
+use super::import::{ImportObject, check, kind_of, wrong};
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
-use super::resources::{self, Kind, Resource, ResourceScope, number_of};
+use super::resources::{self, Resource, ResourceKind, ResourceScope, number_of};
 use super::synthetic::Synthetic;
 use super::write_txn::WriteTxn;
 
@@ -71,7 +71,7 @@ impl Resources {
         value: Value,
         replaces: bool,
     ) -> Result<(), ChangeError> {
-        let mut entry = Entry::new(format!("resources[{number}]"), value)?;
+        let mut entry = ImportObject::new(format!("resources[{number}]"), value)?;
         let kind = kind(&mut entry)?;
         let region = entry.text("region")?;
         let region = region.ok_or_else(|| wrong(&entry.at("region"), "is missing"))?;
@@ -126,12 +126,12 @@ impl Resources {
     }
 }
 
-fn kind(entry: &mut Entry) -> Result<Kind, ChangeError> {
+fn kind(entry: &mut ImportObject) -> Result<ResourceKind, ChangeError> {
     let place = entry.at("kind");
     let name = entry.text("kind")?.ok_or_else(|| wrong(&place, "is missing"))?;
-    let known = Kind::imported().find(|kind| kind.name() == name);
+    let known = ResourceKind::imported().find(|kind| kind.name() == name);
     known.ok_or_else(|| {
-        let names: Vec<_> = Kind::imported().map(Kind::name).collect();
+        let names: Vec<_> = ResourceKind::imported().map(ResourceKind::name).collect();
         let suggestion = match closest(&name, names.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the kinds are {}", names.join(", ")),
@@ -140,7 +140,7 @@ fn kind(entry: &mut Entry) -> Result<Kind, ChangeError> {
     })
 }
 
-fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError> {
+fn state(entry: &mut ImportObject, kind: ResourceKind, key: &str) -> Result<String, ChangeError> {
     let states = kind.states();
     let Some(state) = entry.text(key)? else { return Ok(states[0].to_owned()) };
     // RDS has about fifty states, and adds more.
@@ -153,7 +153,7 @@ fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError
 
 /// Reads name and profile of a kind whose name identifies it.
 pub(super) fn named_with_profile(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     resource.key = entry.required_text("name")?;
@@ -163,7 +163,7 @@ pub(super) fn named_with_profile(
 
 /// Reads id and profile of a kind whose id identifies it.
 pub(super) fn with_id_and_profile(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
@@ -172,13 +172,13 @@ pub(super) fn with_id_and_profile(
 }
 
 /// Reads the optional id.
-pub(super) fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), ChangeError> {
+pub(super) fn id(entry: &mut ImportObject, resource: &mut Resource) -> Result<(), ChangeError> {
     resource.key = entry.short_text("id")?.unwrap_or_default();
     Ok(())
 }
 
 /// Profile name or ARN, for fields that AWS resolves.
-pub(super) fn exact_profile(entry: &mut Entry) -> Result<Option<String>, ChangeError> {
+pub(super) fn exact_profile(entry: &mut ImportObject) -> Result<Option<String>, ChangeError> {
     let Some(profile) = entry.short_text("profile")? else { return Ok(None) };
     let place = entry.at("profile");
     if profile.starts_with("arn:") {
@@ -203,7 +203,7 @@ fn arn_parts(arn: &str) -> Option<(&str, &str, &str)> {
 /// Generates a missing id, and refuses duplicates.
 fn complete(
     edit: &WriteTxn<'_>,
-    kind: Kind,
+    kind: ResourceKind,
     number: u64,
     place: &str,
     resource: &mut Resource,
@@ -266,7 +266,7 @@ impl ResourceScope<'_> {
 }
 
 /// Synthetic id in the format of the kind.
-fn new_id(kind: Kind, synthetic: Synthetic) -> String {
+fn new_id(kind: ResourceKind, synthetic: Synthetic) -> String {
     match kind.row().new_id {
         Some(new_id) => new_id(synthetic),
         None => synthetic.hex(16),
@@ -277,7 +277,7 @@ fn new_id(kind: Kind, synthetic: Synthetic) -> String {
 /// ARN and get an id.
 fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), ChangeError> {
     let connection = edit.connection;
-    let kinds = Kind::imported().filter(|kind| kind.row().answers_arn);
+    let kinds = ResourceKind::imported().filter(|kind| kind.row().answers_arn);
     let kinds: Vec<_> = kinds.map(|kind| format!("'{}'", kind.name())).collect();
     let open = format!(
         "kind IN ({}) AND profile IS NOT NULL
@@ -334,7 +334,7 @@ fn resolve_profile(
 
 /// Resource in the form of an account file.
 pub(super) fn exported(
-    kind: Kind,
+    kind: ResourceKind,
     resource: &Resource,
     versions: &[Resource],
     create_date: String,

@@ -69,11 +69,11 @@ use rusqlite::Connection;
 use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
-use actions::Run;
+use actions::Handler;
 use faults::FaultState;
 use random::Random;
-use read_txn::{Account, ReadTxn};
-use refusal::{ApiResult, Failure, Refusal};
+use read_txn::{AccountRow, ReadTxn};
+use refusal::{ApiResult, CallFailure, Refusal};
 use reply::Content;
 use routing::Routed;
 use service::Service;
@@ -298,7 +298,7 @@ impl Emulator {
     /// `Kind::State` if the file cannot be read.
     pub fn lacks_policy(&self, arn: &str) -> Result<bool> {
         let found = self.shared.store.read(|connection| {
-            let account = Account::load(connection)?;
+            let account = AccountRow::load(connection)?;
             let arn = partition::swap(arn, &account.partition);
             let kind = managed_policies::classify(connection, &account.id, &arn)?;
             Ok::<_, ChangeError>(kind == managed_policies::ArnKind::Unknown)
@@ -563,10 +563,10 @@ impl Emulator {
     }
 
     /// Error reply for a failure.
-    fn refusal(&self, service: Service, failure: Failure) -> Refusal {
+    fn refusal(&self, service: Service, failure: CallFailure) -> Refusal {
         match failure {
-            Failure::Refused(refusal) => refusal,
-            Failure::Storage(error) => {
+            CallFailure::Refused(refusal) => refusal,
+            CallFailure::Storage(error) => {
                 let error = self.shared.store.unusable(error);
                 let hints = error.hints.join("; ");
                 Refusal::service_failure(service, format!("{error} ({hints})"))
@@ -585,10 +585,10 @@ impl Emulator {
         if is_enabled { Ok(()) } else { Err(Refusal::region_disabled(service).into()) }
     }
 
-    fn denied(&self, routed: &Routed<'_>) -> Failure {
+    fn denied(&self, routed: &Routed<'_>) -> CallFailure {
         let Shared { store, clock, .. } = &*self.shared;
         let caller = store.read(|connection| {
-            let account = Account::load(connection)?;
+            let account = AccountRow::load(connection)?;
             let (caller, _) = routed.caller(&account, clock.milliseconds(), connection)?;
             Ok(partition::swap(&caller.arn(&account), &account.partition).into_owned())
         });
@@ -602,8 +602,8 @@ impl Emulator {
         let Shared { store, clock, random, .. } = &*self.shared;
         let now = clock.milliseconds();
         match routed.action.run {
-            Run::Read(run) => store.read(|connection| {
-                let account = Account::load(connection)?;
+            Handler::Read(run) => store.read(|connection| {
+                let account = AccountRow::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
                     let read_time = self.lag().map(|_| clock.passing());
@@ -612,19 +612,19 @@ impl Emulator {
                     Ok(Content::Xml(xml))
                 })
             }),
-            Run::ReadJson(run) => store.read(|connection| {
-                let account = Account::load(connection)?;
+            Handler::ReadJson(run) => store.read(|connection| {
+                let account = AccountRow::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
                     let json = run(&ReadTxn { connection, account, read_time: None }, &call)?;
                     Ok(Content::Json(json))
                 })
             }),
-            Run::Write(_) if store.read_only().is_some() => {
+            Handler::Write(_) if store.read_only().is_some() => {
                 Err(Refusal::read_only(&store.to_string()).into())
             }
-            Run::Write(run) => store.write(|connection| {
-                let account = Account::load(connection)?;
+            Handler::Write(run) => store.write(|connection| {
+                let account = AccountRow::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
                     let visible_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
@@ -646,9 +646,9 @@ impl Emulator {
         (lag > Duration::ZERO).then(|| milliseconds(lag))
     }
 
-    fn account(&self) -> Result<Account> {
+    fn account(&self) -> Result<AccountRow> {
         let store = &self.shared.store;
-        store.read(Account::load).map_err(|error| store.unusable(error))
+        store.read(AccountRow::load).map_err(|error| store.unusable(error))
     }
 
     /// Changes the account directly, outside of any call. Such changes are visible at once, despite
@@ -659,7 +659,7 @@ impl Emulator {
             return Err(error);
         }
         let done = store.write(|connection| {
-            let account = Account::load(connection)?;
+            let account = AccountRow::load(connection)?;
             let now = clock.milliseconds();
             change(&WriteTxn { connection, account, now, visible_from: None, random })
         });
@@ -681,7 +681,7 @@ fn outside(partition: &str, answer: impl FnOnce() -> ApiResult<Content>) -> ApiR
             content.translate(partition);
             Ok(content)
         }
-        Err(Failure::Refused(mut refusal)) => {
+        Err(CallFailure::Refused(mut refusal)) => {
             refusal.message = partition::swap(&refusal.message, partition).into_owned();
             Err(refusal.into())
         }
@@ -723,7 +723,7 @@ fn seed(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
                 quotas.policies_per_role,
             ),
         )?;
-        let account = Account::load(connection)?;
+        let account = AccountRow::load(connection)?;
         let now = clock.milliseconds();
         example::fill(&WriteTxn { connection, account, now, visible_from: None, random })
     })();

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 
 use super::call::Call;
 use super::protected_roles;
-use super::read_txn::{Account, ReadTxn};
-use super::records::{Profile, Role, Scope, key};
+use super::read_txn::{AccountRow, ReadTxn};
+use super::records::{Profile, RecordScope, Role, key};
 use super::refusal::{ApiResult, Refusal};
 use super::roles::{self, require_role, write_embedded_role};
 use super::sequence::Sequence;
-use super::tags::{self, Keys};
+use super::tags::{self, KeyCase};
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-const KEYS: Keys = Keys::ByCase;
+const KEYS: KeyCase = KeyCase::ByCase;
 
 /// Presence of `<Tags>` in an answer.
 #[derive(Clone, Copy)]
@@ -57,14 +57,14 @@ pub(super) fn get(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResu
 
 pub(super) fn list(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
-    write_page(view, call, xml, Scope::Prefix(prefix), prefix)
+    write_page(view, call, xml, RecordScope::Prefix(prefix), prefix)
 }
 
 pub(super) fn list_for_role(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
     require_role(view.find(name)?, name)?;
     let role = key(name);
-    write_page(view, call, xml, Scope::Role(&role), &role)
+    write_page(view, call, xml, RecordScope::Role(&role), &role)
 }
 
 pub(super) fn add_role(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
@@ -131,7 +131,7 @@ fn write_page(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-    scope: Scope<'_>,
+    scope: RecordScope<'_>,
     seal: &str,
 ) -> ApiResult<()> {
     let page = call.page(&view.account, seal);
@@ -157,7 +157,7 @@ fn write_page(
 
 fn write(
     xml: &mut Xml,
-    account: &Account,
+    account: &AccountRow,
     profile: &Profile,
     role: Option<&Role>,
     show_tags: ShowTags,
@@ -171,7 +171,7 @@ fn write(
         role.map_or(Ok(()), |role| {
             xml.within("member", |xml| {
                 write_embedded_role(xml, account, role);
-                Ok::<(), super::refusal::Failure>(())
+                Ok::<(), super::refusal::CallFailure>(())
             })
         })
     })?;

@@ -7,11 +7,11 @@ use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::records::{self, Position, Record, Scope};
+use super::records::{self, Position, Record, RecordScope};
 
 /// The account's row.
 #[derive(Clone, Debug)]
-pub(super) struct Account {
+pub(super) struct AccountRow {
     pub(super) id: String,
     /// Partition of its ARNs in requests and answers. Stored ARNs are in `aws`.
     pub(super) partition: String,
@@ -39,7 +39,7 @@ impl Default for Quotas {
     }
 }
 
-impl Account {
+impl AccountRow {
     /// Prefix of the ARNs of the account's IAM resources.
     pub(super) fn iam_arn_start(&self) -> String {
         format!("arn:aws:iam::{}:", self.id)
@@ -84,7 +84,7 @@ impl Account {
 #[derive(Debug)]
 pub(super) struct ReadTxn<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) account: Account,
+    pub(super) account: AccountRow,
     /// Time of a lagging read, in milliseconds since 1970. Writes with a later `until` are not
     /// visible yet.
     pub(super) read_time: Option<i64>,
@@ -120,7 +120,7 @@ impl ReadTxn<'_> {
     /// Up to `limit` records after a position in a list, sorted by path and key.
     pub(super) fn page<R: Record>(
         &self,
-        scope: Scope<'_>,
+        scope: RecordScope<'_>,
         from: &Position,
         limit: usize,
     ) -> rusqlite::Result<Vec<R>> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::iso8601;
 use super::policies::record::InlinePolicy;
 use super::policies::usage;
-use super::read_txn::Account;
+use super::read_txn::AccountRow;
 use super::sequence::Sequence;
 use super::trust::stored;
 
@@ -111,7 +111,7 @@ pub(super) trait Record: Clone + Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// Those of the file.
-    fn show(&mut self, _: &Connection, _: &Account) -> rusqlite::Result<()> {
+    fn show(&mut self, _: &Connection, _: &AccountRow) -> rusqlite::Result<()> {
         Ok(())
     }
 }
@@ -220,7 +220,7 @@ impl Record for Role {
         Ok(())
     }
 
-    fn show(&mut self, connection: &Connection, account: &Account) -> rusqlite::Result<()> {
+    fn show(&mut self, connection: &Connection, account: &AccountRow) -> rusqlite::Result<()> {
         self.trust = stored::shown(connection, account, &self.trust)?;
         Ok(())
     }
@@ -228,14 +228,14 @@ impl Record for Role {
 
 /// Scope of a list.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Scope<'a> {
+pub(super) enum RecordScope<'a> {
     /// Records whose path has this prefix.
     Prefix(&'a str),
     /// Profiles that contain the role with this key.
     Role(&'a str),
 }
 
-impl Scope<'_> {
+impl RecordScope<'_> {
     pub(super) fn contains(&self, record: &impl Record) -> bool {
         match self {
             Self::Prefix(prefix) => record.path().starts_with(prefix),
@@ -267,18 +267,18 @@ pub(super) fn has_id<R: Record>(connection: &Connection, id: &str) -> rusqlite::
 /// is a seek in the table's own order, so that all pages take the same time.
 pub(super) fn scan<R: Record>(
     connection: &Connection,
-    scope: Scope<'_>,
+    scope: RecordScope<'_>,
     from: &Position,
     mut visit: impl FnMut(R) -> bool,
 ) -> rusqlite::Result<()> {
     let (condition, bound) = match scope {
         // Nothing sorts before the empty key, and no path contains a greater character than the
         // last code point.
-        Scope::Prefix(prefix) => ("path < ?3", format!("{prefix}\u{10ffff}")),
-        Scope::Role(key) => ("role = ?3", key.to_owned()),
+        RecordScope::Prefix(prefix) => ("path < ?3", format!("{prefix}\u{10ffff}")),
+        RecordScope::Role(key) => ("role = ?3", key.to_owned()),
     };
     let start = match scope {
-        Scope::Prefix(prefix) if from.path.as_str() < prefix => prefix,
+        RecordScope::Prefix(prefix) if from.path.as_str() < prefix => prefix,
         _ => from.path.as_str(),
     };
     let sql = format!(

@@ -15,20 +15,20 @@ pub(super) struct Refusal {
 
 /// Early end of a call: a refusal that the caller sees, or an error of the file.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum CallFailure {
     Refused(Refusal),
     Storage(rusqlite::Error),
 }
 
-pub(super) type ApiResult<T> = Result<T, Failure>;
+pub(super) type ApiResult<T> = Result<T, CallFailure>;
 
-impl From<Refusal> for Failure {
+impl From<Refusal> for CallFailure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for CallFailure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error)
     }

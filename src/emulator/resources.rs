@@ -5,14 +5,14 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde_json::{Map, Value};
 
 use super::ChangeError;
-use super::import::Entry;
+use super::import::ImportObject;
 use super::import_resources::named_with_profile;
 use super::services::SERVICES;
 use super::synthetic::Synthetic;
 
 /// Kind of resource. The file of its service has its row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind(&'static KindRow);
+pub(super) struct ResourceKind(&'static KindRow);
 
 /// Row of a kind, in the file of its service.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ pub(super) struct KindRow {
     /// Fields in an account file besides region and state.
     pub(super) fields: &'static [&'static str],
     /// Reads these fields; returns the versions of a launch template.
-    pub(super) describe: fn(&mut Entry, &mut Resource) -> Result<Vec<Resource>, ChangeError>,
+    pub(super) describe: fn(&mut ImportObject, &mut Resource) -> Result<Vec<Resource>, ChangeError>,
     /// Kind of its versions, whose `parent` is its id. Imports have them inside it.
-    pub(super) versions: Option<Kind>,
+    pub(super) versions: Option<ResourceKind>,
     /// True if names are unique in a region, although ids identify the resources.
     pub(super) has_unique_names: bool,
     /// True if AWS always returns the profile's ARN, in whatever form it was given.
@@ -55,7 +55,7 @@ impl KindRow {
     };
 }
 
-impl Kind {
+impl ResourceKind {
     pub(super) const fn of(row: &'static KindRow) -> Self {
         Self(row)
     }
@@ -134,7 +134,11 @@ impl Resource {
     }
 
     /// Writes the row; replaces one with the same key.
-    pub(super) fn store(&self, connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
+    pub(super) fn store(
+        &self,
+        connection: &Connection,
+        kind: ResourceKind,
+    ) -> rusqlite::Result<()> {
         let more = if self.more.is_empty() {
             String::new()
         } else {
@@ -180,7 +184,7 @@ pub(super) fn number_of(version: &Resource) -> i64 {
 /// Scope of a list of resources.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResourceScope<'a> {
-    pub(super) kind: Kind,
+    pub(super) kind: ResourceKind,
     pub(super) region: &'a str,
     pub(super) parent: &'a str,
 }
@@ -202,7 +206,7 @@ pub(super) fn find(
 /// Resources with a name.
 pub(super) fn named(
     connection: &Connection,
-    kind: Kind,
+    kind: ResourceKind,
     region: &str,
     name: &str,
 ) -> rusqlite::Result<Vec<Resource>> {
@@ -243,7 +247,7 @@ fn scan_sql() -> String {
 /// Parents of the resources of a kind, after a given one. Each takes one seek.
 pub(super) fn parents(
     connection: &Connection,
-    kind: Kind,
+    kind: ResourceKind,
     region: &str,
     after: &str,
     limit: usize,
@@ -281,7 +285,7 @@ pub(super) fn is_empty(
 /// false.
 pub(super) fn all(
     connection: &Connection,
-    kind: Kind,
+    kind: ResourceKind,
     mut each: impl FnMut(Resource) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
     let sql =

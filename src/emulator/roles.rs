@@ -5,12 +5,12 @@ use super::call::Call;
 use super::clock::iso8601;
 use super::managed_policies::{self, ArnKind};
 use super::protected_roles;
-use super::read_txn::{Account, ReadTxn};
-use super::records::{Role, Scope};
+use super::read_txn::{AccountRow, ReadTxn};
+use super::records::{RecordScope, Role};
 use super::refusal::{ApiResult, Refusal};
 use super::role_updates;
 use super::sequence::Sequence;
-use super::tags::{self, Keys};
+use super::tags::{self, KeyCase};
 use super::trust::{self, stored};
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
@@ -18,7 +18,7 @@ use super::xml::Xml;
 /// Step that must precede the deletion of a profile with a role, or of a role in a profile.
 pub(super) const IN_A_PROFILE: &str = "remove roles from instance profile";
 
-const KEYS: Keys = Keys::IgnoringCase;
+const KEYS: KeyCase = KeyCase::IgnoringCase;
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
 pub(super) fn create(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
@@ -82,13 +82,13 @@ pub(super) fn list(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiRes
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
     let page = call.page(&view.account, prefix);
     let from = page.position(view.connection)?;
-    let mut found: Vec<Role> = view.page(Scope::Prefix(prefix), &from, page.limit + 1)?;
+    let mut found: Vec<Role> = view.page(RecordScope::Prefix(prefix), &from, page.limit + 1)?;
     let end = page.finish_records(view.connection, &mut found)?;
     xml.within("Roles", |xml| {
         found.iter().try_for_each(|role| {
             xml.within("member", |xml| {
                 write_listed(xml, &view.account, role);
-                Ok::<(), super::refusal::Failure>(())
+                Ok::<(), super::refusal::CallFailure>(())
             })
         })
     })?;
@@ -186,7 +186,7 @@ pub(super) fn list_attached_policies(
             xml.within("member", |xml| {
                 xml.text("PolicyName", policy.name);
                 xml.text("PolicyArn", arn);
-                Ok::<(), super::refusal::Failure>(())
+                Ok::<(), super::refusal::CallFailure>(())
             })
         })
     })?;
@@ -217,7 +217,7 @@ pub(super) fn require_role(found: Option<Role>, name: &str) -> Result<Role, Refu
 }
 
 /// Writes the fields of a role that all answers have, also inside a profile.
-pub(super) fn write_embedded_role(xml: &mut Xml, account: &Account, role: &Role) {
+pub(super) fn write_embedded_role(xml: &mut Xml, account: &AccountRow, role: &Role) {
     xml.text("Path", &role.path);
     xml.text("RoleName", &role.name);
     xml.text("RoleId", &role.id);
@@ -227,7 +227,7 @@ pub(super) fn write_embedded_role(xml: &mut Xml, account: &Account, role: &Role)
 }
 
 /// Writes the fields of a role in lists.
-fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
+fn write_listed(xml: &mut Xml, account: &AccountRow, role: &Role) {
     write_embedded_role(xml, account, role);
     if let Some(description) = &role.description {
         xml.text("Description", description);
@@ -236,7 +236,11 @@ fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
 }
 
 /// Writes the fields of a role in the answer to a changed description.
-pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role) -> ApiResult<()> {
+pub(super) fn write_described_role(
+    xml: &mut Xml,
+    account: &AccountRow,
+    role: &Role,
+) -> ApiResult<()> {
     write_embedded_role(xml, account, role);
     if let Some(description) = &role.description {
         xml.text("Description", description);

@@ -15,7 +15,7 @@ use super::call::{Call, Caller, Credential};
 use super::constraints;
 use super::form::Form;
 use super::partition;
-use super::read_txn::Account;
+use super::read_txn::AccountRow;
 use super::refusal::{ApiResult, Refusal};
 use super::service::{Protocol, Service};
 use super::services::{batch, ecs};
@@ -84,7 +84,7 @@ impl<'a> Routed<'a> {
         Self { action, input, translated: OnceLock::new(), credential }
     }
 
-    fn input(&self, account: &Account) -> &Input {
+    fn input(&self, account: &AccountRow) -> &Input {
         if account.partition == partition::AWS {
             return &self.input;
         }
@@ -107,7 +107,7 @@ impl<'a> Routed<'a> {
 
     pub(super) fn caller(
         &self,
-        account: &Account,
+        account: &AccountRow,
         now: i64,
         connection: &Connection,
     ) -> ApiResult<(Caller, Context)> {
@@ -118,7 +118,7 @@ impl<'a> Routed<'a> {
     /// The call, once the caller is known and the parameters are valid.
     pub(super) fn call(
         &self,
-        account: &Account,
+        account: &AccountRow,
         now: i64,
         connection: &Connection,
     ) -> ApiResult<Call<'_>> {

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::authorization::Request;
+use super::authorization::RoleAssumption;
 use super::call::{Call, Caller};
 use super::read_txn::ReadTxn;
 use super::records::{LastUsed, Role, Tag};
@@ -70,7 +70,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     if source_identity.is_some() {
         needed.push("sts:SetSourceIdentity");
     }
-    let request = Request {
+    let request = RoleAssumption {
         edit,
         call,
         role: &role,

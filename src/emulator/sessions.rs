@@ -5,9 +5,9 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::clock::iso8601;
-use super::read_txn::Account;
+use super::read_txn::AccountRow;
 use super::records::{Role, Tag};
-use super::refusal::{ApiResult, Failure};
+use super::refusal::{ApiResult, CallFailure};
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
@@ -87,14 +87,14 @@ pub(super) fn issue_credentials(
 /// Writes `<AssumedRoleUser>`.
 pub(super) fn write_assumed_role(
     xml: &mut Xml,
-    account: &Account,
+    account: &AccountRow,
     role: &Role,
     session: &str,
 ) -> ApiResult<()> {
     xml.within("AssumedRoleUser", |xml| {
         xml.text("AssumedRoleId", &format!("{}:{session}", role.id));
         xml.text("Arn", &account.assumed_role_arn(&role.name, session));
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })
 }
 

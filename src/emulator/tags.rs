@@ -1,7 +1,7 @@
 //! Tagging and untagging of roles, profiles and policies. Tag keys of profiles are case-sensitive,
 //! those of roles are not.
 
-use super::call::Page;
+use super::call::PageRequest;
 use super::records::Tag;
 use super::refusal::{ApiResult, Refusal};
 use super::sequence::Sequence;
@@ -12,12 +12,12 @@ pub(super) const MAX_TAGS: usize = 50;
 
 /// Case sensitivity of tag keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(super) enum KeyCase {
     ByCase,
     IgnoringCase,
 }
 
-impl Keys {
+impl KeyCase {
     fn same(self, one: &str, other: &str) -> bool {
         match self {
             Self::ByCase => one == other,
@@ -27,10 +27,10 @@ impl Keys {
 }
 
 /// Adds tags; a tag with an existing key is replaced in its place.
-pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: Keys) -> Result<(), Refusal> {
+pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: KeyCase) -> Result<(), Refusal> {
     for (number, tag) in new.iter().enumerate() {
         if new[..number].iter().any(|earlier| keys.same(&earlier.key, &tag.key)) {
-            return Err(Refusal::duplicate_tag_keys(keys == Keys::IgnoringCase));
+            return Err(Refusal::duplicate_tag_keys(keys == KeyCase::IgnoringCase));
         }
         if tag.key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
             return Err(Refusal::reserved_tag_key());
@@ -47,7 +47,7 @@ pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: Keys) -> Result
 }
 
 /// Removes tags; unknown keys are ignored.
-pub(super) fn remove(tags: &mut Sequence<Tag>, gone: &[&str], keys: Keys) {
+pub(super) fn remove(tags: &mut Sequence<Tag>, gone: &[&str], keys: KeyCase) {
     tags.retain(|tag| !gone.iter().any(|key| keys.same(key, &tag.key)));
 }
 
@@ -66,7 +66,11 @@ pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) 
 
 /// Writes one page of tags. "The returned list of tags is sorted by tag key" (IAM API Reference,
 /// `ListInstanceProfileTags` and `ListRoleTags`).
-pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> ApiResult<()> {
+pub(super) fn write_page(
+    xml: &mut Xml,
+    tags: &Sequence<Tag>,
+    page: &PageRequest<'_>,
+) -> ApiResult<()> {
     let mut found: Vec<_> = tags.after(0).collect();
     found.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
     if let Some(point) = page.point()? {

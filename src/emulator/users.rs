@@ -3,8 +3,8 @@
 
 use super::call::{Call, Caller};
 use super::clock::iso8601;
-use super::read_txn::{Account, ReadTxn};
-use super::refusal::{ApiResult, Failure, Refusal};
+use super::read_txn::{AccountRow, ReadTxn};
+use super::refusal::{ApiResult, CallFailure, Refusal};
 use super::xml::Xml;
 
 /// Name of the operator.
@@ -38,16 +38,16 @@ pub(super) fn list(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiRes
         if PATH.starts_with(prefix) {
             xml.within("member", |xml| {
                 write(xml, &view.account);
-                Ok::<(), Failure>(())
+                Ok::<(), CallFailure>(())
             })?;
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     xml.piece(&page.finish_items::<()>(&mut Vec::new()));
     Ok(())
 }
 
-fn write(xml: &mut Xml, account: &Account) {
+fn write(xml: &mut Xml, account: &AccountRow) {
     xml.text("Path", PATH);
     xml.text("UserName", NAME);
     xml.text("UserId", &Caller::Operator.user_id());

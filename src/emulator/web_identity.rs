@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::authorization::Request;
+use super::authorization::RoleAssumption;
 use super::call::Call;
-use super::read_txn::Account;
+use super::read_txn::AccountRow;
 use super::refusal::{ApiResult, Refusal};
 use super::security_tokens::{check_session_policy, denied, packed_size, role_of, use_role};
 use super::sessions::{self, Context, Holder};
@@ -40,7 +40,7 @@ pub(super) struct Token {
 
 impl Token {
     /// Parses a JSON Web Token (RFC 7519).
-    fn read(token: &str, account: &Account) -> Result<Self, Refusal> {
+    fn read(token: &str, account: &AccountRow) -> Result<Self, Refusal> {
         let claims = claims(token).ok_or_else(malformed)?;
         let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
         let issuer = text("iss").ok_or_else(malformed)?;
@@ -94,7 +94,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     }
     let may_not = || denied("Not authorized to perform sts:AssumeRoleWithWebIdentity");
     let mut role = role.ok_or_else(may_not)?;
-    let request = Request {
+    let request = RoleAssumption {
         edit,
         call,
         role: &role,

@@ -5,14 +5,14 @@
 use rusqlite::{Connection, params};
 
 use super::random::Random;
-use super::read_txn::Account;
+use super::read_txn::AccountRow;
 use super::records::{self, Profile, Record, Role};
 
 /// The account as a write sees and changes it.
 #[derive(Debug)]
 pub(super) struct WriteTxn<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) account: Account,
+    pub(super) account: AccountRow,
     /// Time of the write, in milliseconds since 1970.
     pub(super) now: i64,
     /// Time until which lagging reads see the earlier state; `None` without a lag.

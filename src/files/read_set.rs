@@ -72,13 +72,13 @@ impl Fingerprint {
 /// Files read by one run; clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct ReadSet {
-    notes: Arc<Mutex<BTreeMap<PathBuf, Recorded>>>,
+    notes: Arc<Mutex<BTreeMap<PathBuf, RecordedFile>>>,
     /// Files written by this run and those before it.
     made: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 #[derive(Clone, Debug)]
-struct Recorded {
+struct RecordedFile {
     fingerprint: Fingerprint,
     /// True if the run itself has written the file. The final content counts then.
     is_written: bool,
@@ -128,17 +128,17 @@ impl ReadSet {
     #[must_use]
     pub fn all(&self) -> BTreeMap<PathBuf, Fingerprint> {
         let notes = self.notes().clone();
-        let fingerprint = |path: &Path, noted: Recorded| {
+        let fingerprint = |path: &Path, noted: RecordedFile| {
             if noted.is_written { Fingerprint::of(path) } else { noted.fingerprint }
         };
         notes.into_iter().map(|(path, noted)| (path.clone(), fingerprint(&path, noted))).collect()
     }
 
     fn note(&self, path: PathBuf, fingerprint: Fingerprint) {
-        self.notes().entry(path).or_insert(Recorded { fingerprint, is_written: false });
+        self.notes().entry(path).or_insert(RecordedFile { fingerprint, is_written: false });
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Recorded>> {
+    fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, RecordedFile>> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -25,7 +25,7 @@ use crate::emulator::{
     Answer, Clock, Contents, Emulator, EmulatorSettings, ManualClock, Reply, Request,
 };
 use crate::iam::snapshot::Snapshot;
-use crate::iam::{self, Run};
+use crate::iam::{self, Implementation};
 use crate::session::Wire;
 use crate::spec::Protocol;
 use crate::spec::{Args, Value};
@@ -146,7 +146,7 @@ pub(super) fn iam(data: &[u8]) {
     let (path, status) = line.split_once(' ').unwrap_or((&line, "200"));
     let status = status.parse().ok().filter(|status| (100..600).contains(status)).unwrap_or(200);
     let entry = iam::find(path).unwrap_or_else(|| iam::entry("profiles.get"));
-    if !matches!(entry.run, Run::Read(..) | Run::Write(_)) {
+    if !matches!(entry.run, Implementation::Read(..) | Implementation::Write(_)) {
         return;
     }
     let text = |text: &str| Value::Str(text.to_owned());

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::{assert_error, without_styles};
 use crate::escape::acts;
 use crate::lua::Prompt;
-use crate::lua::tokens::{Kind, tokens};
+use crate::lua::tokens::{TokenKind, tokens};
 use crate::repl::{candidates, colored, defined};
 use crate::session::names::Names;
 
@@ -50,7 +50,7 @@ fn check_tokens(text: &str) {
     for token in tokens(text) {
         assert!(text[end..token.at.start].chars().all(char::is_whitespace), "{text:?}");
         assert!(token.at.start < token.at.end, "{text:?}");
-        if matches!(token.kind, Kind::Open | Kind::Close) {
+        if matches!(token.kind, TokenKind::Open | TokenKind::Close) {
             assert_eq!(token.at.len(), 1);
         }
         end = token.at.end;

@@ -16,7 +16,7 @@ use crate::escape::acts;
 
 /// Fuzz target: a reader of bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub struct FuzzTarget {
     /// Name of the target, its seeds and its binary.
     pub name: &'static str,
     /// Reads the bytes, and panics if an invariant does not hold.
@@ -26,21 +26,21 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
-    Target { name: "account", run: files::account, share: 6 },
-    Target { name: "aws_config", run: files::aws_config, share: 100 },
-    Target { name: "config", run: files::config, share: 80 },
-    Target { name: "cron", run: scripts::cron, share: 40 },
-    Target { name: "iam_answer", run: answers::iam, share: 4 },
-    Target { name: "journal", run: files::journal, share: 1 },
-    Target { name: "lua", run: lua::text, share: 4 },
-    Target { name: "manifest", run: scripts::manifest, share: 1 },
-    Target { name: "plan", run: files::plan, share: 15 },
-    Target { name: "scan", run: files::scan, share: 12 },
-    Target { name: "usage_json", run: answers::usage_json, share: 10 },
-    Target { name: "usage_refusal", run: answers::usage_refusal, share: 100 },
-    Target { name: "usage_xml", run: answers::usage_xml, share: 4 },
-    Target { name: "wire", run: answers::wire, share: 2 },
+pub const TARGETS: [FuzzTarget; 14] = [
+    FuzzTarget { name: "account", run: files::account, share: 6 },
+    FuzzTarget { name: "aws_config", run: files::aws_config, share: 100 },
+    FuzzTarget { name: "config", run: files::config, share: 80 },
+    FuzzTarget { name: "cron", run: scripts::cron, share: 40 },
+    FuzzTarget { name: "iam_answer", run: answers::iam, share: 4 },
+    FuzzTarget { name: "journal", run: files::journal, share: 1 },
+    FuzzTarget { name: "lua", run: lua::text, share: 4 },
+    FuzzTarget { name: "manifest", run: scripts::manifest, share: 1 },
+    FuzzTarget { name: "plan", run: files::plan, share: 15 },
+    FuzzTarget { name: "scan", run: files::scan, share: 12 },
+    FuzzTarget { name: "usage_json", run: answers::usage_json, share: 10 },
+    FuzzTarget { name: "usage_refusal", run: answers::usage_refusal, share: 100 },
+    FuzzTarget { name: "usage_xml", run: answers::usage_xml, share: 4 },
+    FuzzTarget { name: "wire", run: answers::wire, share: 2 },
 ];
 
 /// Runs a target.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use fastrand::Rng;
 
-use super::{TARGETS, Target};
+use super::{FuzzTarget, TARGETS};
 
 /// Number of mutations that a target of share 1 runs on.
 const CASES: u32 = 20;
@@ -109,7 +109,7 @@ fn mutated(seeds: &[(String, Vec<u8>)], random: &mut Rng) -> Vec<u8> {
     data
 }
 
-fn check(target: Target, name: &str, data: &[u8]) {
+fn check(target: FuzzTarget, name: &str, data: &[u8]) {
     let run = || (target.run)(data);
     assert!(catch_unwind(run).is_ok(), "{} of {name}: {}", target.name, data.escape_ascii());
 }

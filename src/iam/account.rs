@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iam::types::SummaryKeyType;
 
-use super::{Entry, Reads, Run, date};
+use super::{Entry, Implementation, Reads, date};
 use crate::aws::client::Clients;
 use crate::aws::from_sdk;
 use crate::aws::network::without_password;
@@ -99,13 +99,13 @@ pub static ENTRIES: &[Entry] = &[
 local account = iam.account()
 assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)"#,
         },
-        run: Run::Read(Reads::Account, |sdk, _| {
+        run: Implementation::Read(Reads::Account, |sdk, _| {
             Box::pin(async move {
                 let clients = sdk.clients();
                 let (caller, counts, alias) =
                     tokio::join!(identity(clients), counts(clients), alias(clients));
                 let (caller, counts, alias) = (caller?, counts?, if_allowed(alias)?.flatten());
-                let count = |pick: fn(&Counts) -> Option<i64>| {
+                let count = |pick: fn(&AccountCounts) -> Option<i64>| {
                     counts.as_ref().and_then(pick).map_or(Value::Nil, Value::Int)
                 };
                 let settings = clients.info.settings.as_deref();
@@ -184,7 +184,7 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
 local other = iam.connect { role_arn = iam.roles.get("reporting").arn }
 assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))"#,
         },
-        run: Run::Host,
+        run: Implementation::Host,
     },
 ];
 
@@ -238,7 +238,7 @@ pub async fn alias(clients: &Clients) -> Result<Option<String>> {
 
 /// How much there is in the account, and how much there may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct AccountCounts {
     /// Instance profiles.
     pub profiles: Option<i64>,
     /// How many there may be.
@@ -255,13 +255,13 @@ pub struct Counts {
 ///
 /// # Errors
 /// Every other failure.
-pub async fn counts(clients: &Clients) -> Result<Option<Counts>> {
+pub async fn counts(clients: &Clients) -> Result<Option<AccountCounts>> {
     let summary = Box::pin(clients.iam.get_account_summary().send()).await;
     let summary = if_allowed(summary.map_err(|error| from_sdk(GET_ACCOUNT_SUMMARY.name, error)))?;
     Ok(summary.map(|out| {
         let map = out.summary_map.unwrap_or_default();
         let count = |key: &str| map.get(&SummaryKeyType::from(key)).map(|n| i64::from(*n));
-        Counts {
+        AccountCounts {
             profiles: count("InstanceProfiles"),
             profiles_quota: count("InstanceProfilesQuota"),
             roles: count("Roles"),

@@ -29,7 +29,7 @@ use crate::spec::{Action, Args, Effect, Function, Page, Type, Value};
 use snapshot::{Snapshot, Subject};
 
 pub use account::{
-    ACCOUNT, Counts, GET_ACCOUNT_SUMMARY, GET_CALLER_IDENTITY, GET_POLICY, Identity,
+    ACCOUNT, AccountCounts, GET_ACCOUNT_SUMMARY, GET_CALLER_IDENTITY, GET_POLICY, Identity,
     LIST_ACCOUNT_ALIASES, LIST_ROLE_POLICIES, alias, counts, credentials_end, has_policy, identity,
     inline_policies,
 };
@@ -59,7 +59,7 @@ pub trait Invoke: Send + Sync {
 }
 
 /// Makes the SDK's call.
-pub type Call = fn(Sdk, Args) -> Pending;
+pub type SdkCall = fn(Sdk, Args) -> Pending;
 
 /// One call of an entry: the clients, and the action by which its errors name it.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ pub struct Write {
     /// What it does, in words that go before "profile web".
     pub words: &'static str,
     /// The call.
-    pub call: Call,
+    pub call: SdkCall,
     /// The state after it, if it succeeds, from its arguments and the state before.
     pub after: fn(&Args, Option<Snapshot>) -> Option<Snapshot>,
     /// The code with which AWS answers the same call once it has been carried out; `None` if it then succeeds again.
@@ -227,9 +227,9 @@ impl Reads {
 }
 
 /// How a function is carried out.
-pub enum Run {
+pub enum Implementation {
     /// An action that only reads.
-    Read(Reads, Call),
+    Read(Reads, SdkCall),
     /// An action that changes the account.
     Write(Write),
     /// Several actions, each of which goes through the gate.
@@ -264,7 +264,7 @@ pub struct Entry {
     /// What it is.
     pub spec: Function,
     /// How it is carried out.
-    pub run: Run,
+    pub run: Implementation,
 }
 
 impl Entry {
@@ -272,7 +272,7 @@ impl Entry {
     pub fn plan_reads(&self) -> impl Iterator<Item = Action> {
         let takes_policy = self.spec.params.iter().any(|param| param.ty == Type::PolicyArn);
         let deletes_role = match &self.run {
-            Run::Write(write) if write.deletes() => write.subject.has_inline_policies(),
+            Implementation::Write(write) if write.deletes() => write.subject.has_inline_policies(),
             _ => false,
         };
         let of = |is_read: bool, action| is_read.then_some(action);
@@ -292,9 +292,9 @@ impl Entry {
     pub fn send(&self, clients: Clients, args: Args) -> Pending {
         let sdk = Sdk { clients, action: self.action().name, effect: self.spec.effect };
         match &self.run {
-            Run::Read(_, call) => call(sdk, args),
-            Run::Write(write) => (write.call)(sdk, args),
-            Run::Compose(_) | Run::Iterate(_) | Run::Host => {
+            Implementation::Read(_, call) => call(sdk, args),
+            Implementation::Write(write) => (write.call)(sdk, args),
+            Implementation::Compose(_) | Implementation::Iterate(_) | Implementation::Host => {
                 let error = self.no_single_call();
                 Box::pin(async { Err(error) })
             }
@@ -311,8 +311,11 @@ impl Entry {
     #[must_use]
     pub const fn reads(&self) -> Option<Reads> {
         match self.run {
-            Run::Read(reads, _) => Some(reads),
-            Run::Write(_) | Run::Compose(_) | Run::Iterate(_) | Run::Host => None,
+            Implementation::Read(reads, _) => Some(reads),
+            Implementation::Write(_)
+            | Implementation::Compose(_)
+            | Implementation::Iterate(_)
+            | Implementation::Host => None,
         }
     }
 
@@ -339,7 +342,7 @@ pub fn find(path: &str) -> Option<&'static Entry> {
 #[must_use]
 pub fn write(action: &str) -> Option<(&'static Entry, &'static Write)> {
     registry().chain([&profiles::DELETE, &roles::UPDATE]).find_map(|entry| match &entry.run {
-        Run::Write(write) if entry.action().name == action => Some((entry, write)),
+        Implementation::Write(write) if entry.action().name == action => Some((entry, write)),
         _ => None,
     })
 }

@@ -10,8 +10,8 @@ use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
 use super::snapshot::{Functions, Snapshot, Subject};
 use super::{
-    Entry, Invoke, Iterate, Reads, Run, Sdk, Stride, Write, call, call_all, call_if_there, date,
-    tags,
+    Entry, Implementation, Invoke, Iterate, Reads, Sdk, Stride, Write, call, call_all,
+    call_if_there, date, tags,
 };
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
@@ -137,7 +137,7 @@ pub static ENTRIES: &[Entry] = &[
 local profile = iam.profiles.create { name = "doc-web", path = "/ec2/", tags = { Owner = "ops" } }
 assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Profile,
             words: "create",
             call: |sdk, args| {
@@ -180,7 +180,7 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
 local profile = iam.profiles.get("web-frontend")
 assert(profile.path == "/ec2/web/" and profile.tags)"#,
         },
-        run: Run::Read(Reads::One(Subject::Profile), |sdk, args| {
+        run: Implementation::Read(Reads::One(Subject::Profile), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -208,7 +208,7 @@ assert(profile.path == "/ec2/web/" and profile.tags)"#,
 assert(iam.profiles.find("web-frontend").name == "web-frontend")
 assert(iam.profiles.find("no-such-profile") == nil)"#,
         },
-        run: Run::Compose(|via, args| {
+        run: Implementation::Compose(|via, args| {
             Box::pin(async move { call_if_there(&via, "profiles.get", args).await })
         }),
     },
@@ -230,7 +230,7 @@ assert(#page == 2 and page.is_truncated)
 local rest = iam.profiles.list { path_prefix = "/ec2/", marker = page.marker }
 assert(rest[1].name ~= page[1].name)"#,
         },
-        run: Run::Read(Reads::Page(Subject::Profile), |sdk, args| {
+        run: Implementation::Read(Reads::Page(Subject::Profile), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -284,7 +284,7 @@ for profile in iam.profiles.each { path_prefix = "/ec2/", with_tags = true } do
 end
 assert(#names > 2)"#,
         },
-        run: Run::Iterate(Iterate {
+        run: Implementation::Iterate(Iterate {
             page: "profiles.list",
             by: Stride::Item,
             enrich: Some(load_tags),
@@ -306,7 +306,11 @@ local count = 0
 for page in iam.profiles.pages { page_size = 10 } do count = count + #page end
 assert(count > 20)",
         },
-        run: Run::Iterate(Iterate { page: "profiles.list", by: Stride::Page, enrich: None }),
+        run: Implementation::Iterate(Iterate {
+            page: "profiles.list",
+            by: Stride::Page,
+            enrich: None,
+        }),
     },
     Entry {
         spec: Function {
@@ -323,7 +327,7 @@ assert(count > 20)",
 local page = iam.profiles.list_for_role { role = "web-frontend" }
 assert(page[1].role == "web-frontend")"#,
         },
-        run: Run::Read(Reads::Page(Subject::Profile), |sdk, args| {
+        run: Implementation::Read(Reads::Page(Subject::Profile), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -360,7 +364,7 @@ for profile in iam.profiles.each_for_role("web-frontend") do
   assert(profile.role == "web-frontend")
 end"#,
         },
-        run: Run::Iterate(Iterate {
+        run: Implementation::Iterate(Iterate {
             page: "profiles.list_for_role",
             by: Stride::Item,
             enrich: None,
@@ -383,7 +387,7 @@ iam.profiles.create("doc-add-role")
 iam.profiles.add_role("doc-add-role", "web-frontend")
 assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Profile,
             words: "add role to",
             call: |sdk, args| {
@@ -421,7 +425,7 @@ assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
 iam.profiles.remove_role("web-frontend", iam.profiles.get("web-frontend").role)
 assert(iam.profiles.get("web-frontend").role == nil)"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Profile,
             words: "remove role from",
             call: |sdk, args| {
@@ -471,7 +475,7 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
 iam.profiles.delete("web-frontend", { detach = true })
 assert(iam.profiles.find("web-frontend") == nil)"#,
         },
-        run: Run::Compose(|via, args| Box::pin(delete(via, args))),
+        run: Implementation::Compose(|via, args| Box::pin(delete(via, args))),
     },
     Entry {
         spec: Function {
@@ -489,7 +493,7 @@ assert(iam.profiles.find("web-frontend") == nil)"#,
 iam.profiles.tag("web-frontend", { Owner = "ops", Stage = "prod" })
 assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Profile,
             words: "tag",
             call: |sdk, args| {
@@ -527,7 +531,7 @@ assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
 iam.profiles.untag("web-frontend", { "Owner" })
 assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Profile,
             words: "untag",
             call: |sdk, args| {
@@ -566,7 +570,7 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
 local page = iam.profiles.list_tags { name = "web-frontend", max_items = 1 }
 assert(page[1].key and page[1].value)"#,
         },
-        run: Run::Read(Reads::Tags(Subject::Profile), |sdk, args| {
+        run: Implementation::Read(Reads::Tags(Subject::Profile), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -596,7 +600,7 @@ assert(page[1].key and page[1].value)"#,
             example: r#"
 for key, value in pairs(iam.profiles.tags("web-frontend")) do print(key, value) end"#,
         },
-        run: Run::Compose(|via, args| {
+        run: Implementation::Compose(|via, args| {
             Box::pin(
                 async move { Ok(tags::map_of(call_all(&via, "profiles.list_tags", args).await?)) },
             )
@@ -640,7 +644,7 @@ assert(#changes > 0)
 local _, again = iam.profiles.ensure { name = "doc-ensure", role = "web-frontend", tags = { Owner = "ops" } }
 assert(#again == 0)"#,
         },
-        run: Run::Compose(|via, args| Box::pin(ensure(via, args))),
+        run: Implementation::Compose(|via, args| Box::pin(ensure(via, args))),
     },
     Entry {
         spec: Function {
@@ -668,7 +672,7 @@ assert(#again == 0)"#,
 iam.profiles.create("doc-wait")
 assert(iam.profiles.wait("doc-wait", { timeout = "5s" }).name == "doc-wait")"#,
         },
-        run: Run::Compose(|via, args| Box::pin(wait(via, args))),
+        run: Implementation::Compose(|via, args| Box::pin(wait(via, args))),
     },
 ];
 
@@ -719,7 +723,7 @@ pub(super) static DELETE: Entry = Entry {
         long: "",
         example: "",
     },
-    run: Run::Write(Write {
+    run: Implementation::Write(Write {
         subject: Subject::Profile,
         words: "delete",
         call: |sdk, args| {

@@ -12,8 +12,8 @@ use super::profiles::{
 };
 use super::snapshot::{Snapshot, Subject, described};
 use super::{
-    Entry, Invoke, Iterate, Reads, Run, Sdk, Stride, Write, call, call_all, call_if_there, date,
-    tags,
+    Entry, Implementation, Invoke, Iterate, Reads, Sdk, Stride, Write, call, call_all,
+    call_if_there, date, tags,
 };
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
@@ -197,7 +197,7 @@ pub static ENTRIES: &[Entry] = &[
 local role = iam.roles.create { name = "doc-role", assume_role_policy = policy.trust("ec2.amazonaws.com") }
 assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "create",
             call: |sdk, args| {
@@ -245,7 +245,7 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
 local role = iam.roles.get("web-frontend")
 assert(role.max_session_duration >= 3600 and role.tags)"#,
         },
-        run: Run::Read(Reads::One(Subject::Role), |sdk, args| {
+        run: Implementation::Read(Reads::One(Subject::Role), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -275,7 +275,7 @@ assert(role.max_session_duration >= 3600 and role.tags)"#,
             example: r#"
 assert(iam.roles.find("no-such-role") == nil)"#,
         },
-        run: Run::Compose(|via, args| {
+        run: Implementation::Compose(|via, args| {
             Box::pin(async move { call_if_there(&via, "roles.get", args).await })
         }),
     },
@@ -294,7 +294,7 @@ assert(iam.roles.find("no-such-role") == nil)"#,
 local page = iam.roles.list { max_items = 1 }
 assert(#page == 1 and page.marker)",
         },
-        run: Run::Read(Reads::Page(Subject::Role), |sdk, args| {
+        run: Implementation::Read(Reads::Page(Subject::Role), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -330,7 +330,11 @@ local count = 0
 for role in iam.roles.each { path_prefix = "/" } do count = count + #role.name end
 assert(count > 0)"#,
         },
-        run: Run::Iterate(Iterate { page: "roles.list", by: Stride::Item, enrich: None }),
+        run: Implementation::Iterate(Iterate {
+            page: "roles.list",
+            by: Stride::Item,
+            enrich: None,
+        }),
     },
     Entry {
         spec: Function {
@@ -348,7 +352,7 @@ iam.roles.create { name = "doc-delete", assume_role_policy = policy.trust("ec2.a
 iam.roles.delete("doc-delete")
 assert(not iam.roles.find("doc-delete"))"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "delete",
             call: |sdk, args| {
@@ -384,7 +388,7 @@ assert(not iam.roles.find("doc-delete"))"#,
 iam.roles.set_assume_role_policy("web-frontend", policy.trust("ec2.amazonaws.com", "ssm.amazonaws.com"))
 assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "set trust policy of",
             call: |sdk, args| {
@@ -427,7 +431,7 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
 iam.roles.update("web-frontend", { max_session_duration = 7200 })
 assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
         },
-        run: Run::Compose(|via, args| Box::pin(update(via, args))),
+        run: Implementation::Compose(|via, args| Box::pin(update(via, args))),
     },
     Entry {
         spec: Function {
@@ -452,7 +456,7 @@ local arn = "arn:aws:iam::aws:policy/PowerUserAccess"
 iam.roles.set_permissions_boundary("web-frontend", arn)
 assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "set permissions boundary of",
             call: |sdk, args| {
@@ -495,7 +499,7 @@ iam.roles.set_permissions_boundary("web-frontend", "arn:aws:iam::aws:policy/Powe
 iam.roles.remove_permissions_boundary("web-frontend")
 assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "remove permissions boundary of",
             call: |sdk, args| {
@@ -531,7 +535,7 @@ assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "tag",
             call: |sdk, args| {
@@ -570,7 +574,7 @@ iam.roles.tag("web-frontend", { Owner = "ops" })
 iam.roles.untag("web-frontend", { "Owner" })
 assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "untag",
             call: |sdk, args| {
@@ -609,7 +613,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.list_tags("web-frontend")[1].key)"#,
         },
-        run: Run::Read(Reads::Tags(Subject::Role), |sdk, args| {
+        run: Implementation::Read(Reads::Tags(Subject::Role), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -639,7 +643,7 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
             example: r#"
 iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "attach policy to",
             call: |sdk, args| {
@@ -676,7 +680,7 @@ iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
 iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
 iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
         },
-        run: Run::Write(Write {
+        run: Implementation::Write(Write {
             subject: Subject::Role,
             words: "detach policy from",
             call: |sdk, args| {
@@ -712,7 +716,7 @@ iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
             example: r#"
 assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
         },
-        run: Run::Read(Reads::Policies(Subject::Role), |sdk, args| {
+        run: Implementation::Read(Reads::Policies(Subject::Role), |sdk, args| {
             Box::pin(async move {
                 let out = sdk
                     .iam
@@ -759,7 +763,7 @@ local names = {}
 for _, attached in ipairs(iam.roles.attached_policies("web-frontend")) do names[attached.name] = true end
 assert(names.AmazonS3ReadOnlyAccess)"#,
         },
-        run: Run::Compose(|via, args| {
+        run: Implementation::Compose(|via, args| {
             Box::pin(async move {
                 Ok(Value::List(call_all(&via, "roles.list_attached_policies", args).await?))
             })
@@ -816,7 +820,7 @@ local _, changes = iam.roles.ensure(want)
 local _, again = iam.roles.ensure(want)
 assert(#changes == 2 and #again == 0)"#,
         },
-        run: Run::Compose(|via, args| Box::pin(ensure(via, args))),
+        run: Implementation::Compose(|via, args| Box::pin(ensure(via, args))),
     },
 ];
 
@@ -839,7 +843,7 @@ pub(super) static UPDATE: Entry = Entry {
         long: "",
         example: "",
     },
-    run: Run::Write(Write {
+    run: Implementation::Write(Write {
         subject: Subject::Role,
         words: "update",
         call: |sdk, args| {

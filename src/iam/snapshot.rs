@@ -611,7 +611,7 @@ pub fn verdict(
 }
 
 /// One call on the way from one state to another: the AWS action and its arguments.
-pub type Call = (Action, Args);
+pub type PlannedCall = (Action, Args);
 
 /// The calls that bring something from one state to another, and what they cannot bring about.
 #[must_use]
@@ -619,7 +619,7 @@ pub fn steps(
     subject: Subject,
     from: &Option<Snapshot>,
     to: &Option<Snapshot>,
-) -> (Vec<Call>, Vec<String>) {
+) -> (Vec<PlannedCall>, Vec<String>) {
     let mut steps = Vec::new();
     let mut lost = Vec::new();
     let blank;
@@ -659,7 +659,7 @@ pub fn steps(
     (steps, lost)
 }
 
-fn create(subject: Subject, image: &Snapshot) -> Call {
+fn create(subject: Subject, image: &Snapshot) -> PlannedCall {
     let text = |value: &Option<String>| Value::text(value.clone());
     let tags = image.tags.iter().filter(|(key, _)| !is_reserved_tag(key));
     let tags: BTreeMap<_, _> =
@@ -692,7 +692,7 @@ fn reserved(subject: Subject, image: &Snapshot, key: &str) -> String {
 
 /// The calls that change something that is there before and after.
 fn change(
-    steps: &mut Vec<Call>,
+    steps: &mut Vec<PlannedCall>,
     lost: &mut Vec<String>,
     subject: Subject,
     from: &Snapshot,

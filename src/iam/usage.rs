@@ -3,7 +3,7 @@
 
 use super::profiles::GET_INSTANCE_PROFILE;
 use super::roles::GET_ROLE;
-use super::{Entry, Run};
+use super::{Entry, Implementation};
 use crate::spec::{Action, Effect, Function, Param, Returns, Type};
 use crate::usage::ACTIONS;
 
@@ -67,5 +67,5 @@ for profile in iam.profiles.each() do
 end
 assert(scan:verdict("web-frontend").verdict == "used")"#,
     },
-    run: Run::Host,
+    run: Implementation::Host,
 }];

@@ -1,7 +1,7 @@
 //! Command-line words for a script, and the check for misspelt options: a word that begins with `-`
 //! and precedes a lone `--` must be an option that a manifest declares.
 
-use super::tokens::{Kind as Token, tokens};
+use super::tokens::{TokenKind as Token, tokens};
 use crate::error::{Error, Result};
 use crate::spec;
 

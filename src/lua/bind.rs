@@ -13,7 +13,7 @@ use super::convert::from_lua;
 use crate::aws::client::{Backend, Role};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::Subject;
-use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Markers, Run};
+use crate::iam::{self, Enrich, Entry, Implementation, Invoke, Iterate, Markers};
 use crate::session::{Gate, prefetch_next_page};
 use crate::spec::{Args, Page, Value};
 
@@ -131,9 +131,9 @@ pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
 /// Iterator over the pages of a listing. The next page is requested as soon as the bytes of a page
 /// have arrived, before they are parsed.
 #[derive(Clone)]
-pub struct Pager(Arc<Paging>);
+pub struct Pager(Arc<PagerState>);
 
-struct Paging {
+struct PagerState {
     gate: Gate,
     iterate: &'static Iterate,
     with_extra: bool,
@@ -153,7 +153,7 @@ struct PageCursor {
 }
 
 /// A page that is being fetched; dropping it cancels the request.
-struct Loading(JoinHandle<Result<Loaded>>);
+struct Loading(JoinHandle<Result<LoadedPage>>);
 
 impl Drop for Loading {
     fn drop(&mut self) {
@@ -162,7 +162,7 @@ impl Drop for Loading {
 }
 
 /// A page, and the next one, if it is being fetched already.
-struct Loaded {
+struct LoadedPage {
     page: Page,
     next: Option<Loading>,
     _room: OwnedSemaphorePermit,
@@ -176,7 +176,7 @@ impl Pager {
     /// # Errors
     /// If `entry` is no iterator.
     pub fn open(gate: Gate, entry: &'static Entry, mut args: Args) -> Result<Self> {
-        let Run::Iterate(iterate) = &entry.run else {
+        let Implementation::Iterate(iterate) = &entry.run else {
             let message = format!("{} is not an iterator", entry.spec.lua_name());
             return Err(Error::new(Kind::Bug, message));
         };
@@ -188,7 +188,7 @@ impl Pager {
         let markers = Markers::default();
         let place = Mutex::new(PageCursor { next: Some(args), coming: None, markers });
         let room = Arc::new(Semaphore::new(PAGES_AHEAD));
-        Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place, room })))
+        Ok(Self(Arc::new(PagerState { gate, iterate, with_extra, place, room })))
     }
 
     /// Fetches the next page; `Nil` after the last one. A failed page can be fetched again.
@@ -220,14 +220,14 @@ fn after(args: &Args, marker: &str) -> Args {
     args
 }
 
-impl Paging {
+impl PagerState {
     fn load(self: &Arc<Self>, args: Args) -> Loading {
         let paging = Arc::clone(self);
         // On the heap, because each future contains the next one.
         Loading(tokio::spawn(Box::pin(paging.loaded(args)) as BoxFuture<'static, _>))
     }
 
-    async fn loaded(self: Arc<Self>, args: Args) -> Result<Loaded> {
+    async fn loaded(self: Arc<Self>, args: Args) -> Result<LoadedPage> {
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|closed| Error::new(Kind::Bug, closed.to_string()))?;
         let next = Arc::new(std::sync::Mutex::new(None));
@@ -252,7 +252,7 @@ impl Paging {
         let next = next.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The overlay of a plan can end a listing elsewhere than the account does.
         let next = next.filter(|(marker, _)| page.marker.as_ref() == Some(marker));
-        Ok(Loaded { page: *page, next: next.map(|(_, loading)| loading), _room: room })
+        Ok(LoadedPage { page: *page, next: next.map(|(_, loading)| loading), _room: room })
     }
 }
 

@@ -43,7 +43,7 @@ const MAX_DEPTH: usize = 256;
 const POLL_INTERVAL: c_int = 10_000;
 
 /// Coroutines that are running right now on one thread.
-struct Chain {
+struct CoroutineChain {
     /// Check for a stop in a count hook, instead of receiving a signal.
     polls: bool,
     depth: AtomicUsize,
@@ -52,7 +52,7 @@ struct Chain {
 }
 
 thread_local! {
-    static CHAIN: Cell<*const Chain> = const { Cell::new(null()) };
+    static CHAIN: Cell<*const CoroutineChain> = const { Cell::new(null()) };
 }
 
 /// Signal that interrupts the VM's thread. It is ignored by default, so a late one does no harm.
@@ -63,7 +63,7 @@ const SIGNAL: c_int = libc::SIGURG;
 pub struct Canceller(Arc<Shared>);
 
 struct Shared {
-    chain: Chain,
+    chain: CoroutineChain,
     reason: Mutex<Option<Stop>>,
     /// Number of times that it was prepared for another run of its VM.
     round: AtomicUsize,
@@ -114,7 +114,7 @@ impl Canceller {
 
     fn new(polls: bool) -> Self {
         Self(Arc::new(Shared {
-            chain: Chain {
+            chain: CoroutineChain {
                 polls,
                 depth: AtomicUsize::new(0),
                 states: [const { AtomicPtr::new(null_mut()) }; MAX_DEPTH],
@@ -278,7 +278,7 @@ impl Canceller {
 /// Guard during which the VM runs on this thread.
 pub(super) struct Attached<'a> {
     canceller: &'a Canceller,
-    before: *const Chain,
+    before: *const CoroutineChain,
 }
 
 impl Drop for Attached<'_> {

@@ -64,12 +64,12 @@ const MAX_FIELDS: usize = 24;
 struct SharedStrings<'a> {
     /// Stack index of the first one.
     base: i32,
-    fields: [Field<'a>; MAX_FIELDS],
+    fields: [LastField<'a>; MAX_FIELDS],
     count: usize,
 }
 
 #[derive(Clone, Copy)]
-struct Field<'a> {
+struct LastField<'a> {
     /// Nesting depth of the record that has the field.
     depth: u8,
     name: &'static str,
@@ -78,7 +78,7 @@ struct Field<'a> {
 
 impl<'a> SharedStrings<'a> {
     fn new(base: i32) -> Self {
-        Self { base, fields: [Field { depth: 0, name: "", last: None }; MAX_FIELDS], count: 0 }
+        Self { base, fields: [LastField { depth: 0, name: "", last: None }; MAX_FIELDS], count: 0 }
     }
 
     /// Pushes the name of a field; returns its slot, if it has one.
@@ -92,7 +92,8 @@ impl<'a> SharedStrings<'a> {
         depth: u8,
         name: &'static str,
     ) -> Option<usize> {
-        let is_same = |field: &Field<'_>| field.depth == depth && std::ptr::eq(field.name, name);
+        let is_same =
+            |field: &LastField<'_>| field.depth == depth && std::ptr::eq(field.name, name);
         let place = self.fields[..self.count].iter().position(is_same);
         // SAFETY: the slots from `base` on were filled by `push_all`, two for each field.
         unsafe {
@@ -104,7 +105,7 @@ impl<'a> SharedStrings<'a> {
             if self.count == MAX_FIELDS {
                 return None;
             }
-            self.fields[self.count] = Field { depth, name, last: None };
+            self.fields[self.count] = LastField { depth, name, last: None };
             ffi::lua_copy(state, -1, self.slot(self.count));
             self.count += 1;
             Some(self.count - 1)

@@ -23,7 +23,7 @@ use crate::spec::Value;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Event of the loop.
-enum Event {
+enum DriverEvent {
     /// Answer for that handle.
     Done(u64, Result<Value>),
     /// Request to check for a stop.
@@ -32,18 +32,18 @@ enum Event {
 
 /// Wakes a waiting driver, from any thread.
 #[derive(Clone)]
-pub struct Waker(Sender<Event>);
+pub struct Waker(Sender<DriverEvent>);
 
 impl Waker {
     /// Makes the driver check for a stop.
     pub fn wake(&self) {
         // A driver that has ended needs no waking.
-        let _ = self.0.send(Event::Wake);
+        let _ = self.0.send(DriverEvent::Wake);
     }
 }
 
 /// Awaitable of a coroutine.
-struct Slot {
+struct TaskSlot {
     id: u64,
     /// Possibility that it changes the account: then it is awaited even when the script stops.
     writes: bool,
@@ -60,7 +60,7 @@ enum TaskState {
 }
 
 /// Slot as a Lua value.
-struct Handle(Rc<Slot>);
+struct Handle(Rc<TaskSlot>);
 
 impl UserData for Handle {}
 
@@ -68,9 +68,9 @@ impl UserData for Handle {}
 pub struct Driver {
     runtime: tokio::runtime::Handle,
     canceller: Canceller,
-    sender: Sender<Event>,
-    events: Receiver<Event>,
-    pending: RefCell<HashMap<u64, Rc<Slot>>>,
+    sender: Sender<DriverEvent>,
+    events: Receiver<DriverEvent>,
+    pending: RefCell<HashMap<u64, Rc<TaskSlot>>>,
     ready: RefCell<VecDeque<(Thread, MultiValue)>>,
     next_id: Cell<u64>,
     tasks: Cell<usize>,
@@ -115,10 +115,10 @@ impl Driver {
         Waker(self.sender.clone())
     }
 
-    fn slot(&self, writes: bool, is_task: bool) -> Rc<Slot> {
+    fn slot(&self, writes: bool, is_task: bool) -> Rc<TaskSlot> {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
-        let slot = Rc::new(Slot {
+        let slot = Rc::new(TaskSlot {
             id,
             writes,
             is_task,
@@ -146,7 +146,7 @@ impl Driver {
                 Err(Error::new(Kind::Bug, format!("a call ended in an unexpected way: {why}")))
             });
             // The receiver is gone once the script has ended.
-            let _ = sender.send(Event::Done(id, answer));
+            let _ = sender.send(DriverEvent::Done(id, answer));
         });
         lua.create_userdata(Handle(slot))
     }
@@ -341,7 +341,7 @@ impl Driver {
             (self.before_sleep)();
             self.events.recv()
         });
-        if let Ok(Event::Done(id, answer)) = event {
+        if let Ok(DriverEvent::Done(id, answer)) = event {
             self.complete(id, answer);
         }
     }
@@ -354,8 +354,8 @@ impl Driver {
         while self.pending.borrow().values().any(|slot| slot.writes) {
             (self.before_sleep)();
             match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(Event::Done(id, answer)) => self.complete(id, answer),
-                Ok(Event::Wake) => {}
+                Ok(DriverEvent::Done(id, answer)) => self.complete(id, answer),
+                Ok(DriverEvent::Wake) => {}
                 Err(_) => break,
             }
         }

@@ -11,14 +11,14 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
 
 use super::syntax;
-use super::tokens::{Kind, Token, tokens};
+use super::tokens::{Token, TokenKind, tokens};
 use crate::error::Result;
 
 /// Name of the chunk in messages.
 const NAME: &str = "(prompt)";
 
 /// A compiled entry.
-pub struct Entry {
+pub struct CompiledEntry {
     /// Compiled chunk.
     pub chunk: Function,
     /// Locals that it declares.
@@ -28,7 +28,7 @@ pub struct Entry {
 /// Result of reading a text.
 pub enum Read {
     /// A complete entry.
-    Whole(Entry),
+    Whole(CompiledEntry),
     /// A text that needs more lines.
     Incomplete,
 }
@@ -42,24 +42,24 @@ pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
     let expression = text.trim_start().strip_prefix('=').filter(|rest| !rest.starts_with('='));
     let as_expression = format!("return {}", expression.unwrap_or(text));
     let is_open_expression = match compile(lua, &as_expression, environment) {
-        Ok(chunk) => return Ok(Read::Whole(Entry { chunk, locals: vec![] })),
+        Ok(chunk) => return Ok(Read::Whole(CompiledEntry { chunk, locals: vec![] })),
         Err(mlua::Error::SyntaxError { incomplete_input, .. }) => incomplete_input,
         Err(_) => false,
     };
     if has_open_quote(text) {
         // Lua reports an unfinished text here, but no further line can close the quote.
         let chunk = syntax::load(lua, text.as_bytes(), NAME)?;
-        return Ok(Read::Whole(Entry { chunk, locals: vec![] }));
+        return Ok(Read::Whole(CompiledEntry { chunk, locals: vec![] }));
     }
     let (statements, locals) = keep_locals(text);
     match compile(lua, &statements, environment) {
-        Ok(chunk) => Ok(Read::Whole(Entry { chunk, locals })),
+        Ok(chunk) => Ok(Read::Whole(CompiledEntry { chunk, locals })),
         Err(mlua::Error::SyntaxError { incomplete_input: true, .. }) => Ok(Read::Incomplete),
         Err(_) if is_open_expression => Ok(Read::Incomplete),
         Err(_) => {
             // Errors refer to the text as it was typed.
             let chunk = syntax::load(lua, text.as_bytes(), NAME)?;
-            Ok(Read::Whole(Entry { chunk, locals: vec![] }))
+            Ok(Read::Whole(CompiledEntry { chunk, locals: vec![] }))
         }
     }
 }
@@ -71,7 +71,7 @@ fn has_open_quote(text: &str) -> bool {
     let Some(last) = all.last() else { return false };
     let word = last.text(text);
     let goes_on = word.ends_with('\\') || word.trim_end().ends_with("\\z");
-    last.kind == Kind::Text { is_closed: false } && !word.starts_with('[') && !goes_on
+    last.kind == TokenKind::Text { is_closed: false } && !word.starts_with('[') && !goes_on
 }
 
 fn compile(lua: &Lua, text: &str, environment: &Table) -> mlua::Result<Function> {
@@ -99,7 +99,7 @@ fn assigning(
 ) -> (String, Vec<String>) {
     let all: Vec<Token> = tokens(text)
         .into_iter()
-        .filter(|token| !matches!(token.kind, Kind::Comment { .. }))
+        .filter(|token| !matches!(token.kind, TokenKind::Comment { .. }))
         .collect();
     let mut out = text.to_owned();
     let mut locals = Vec::new();
@@ -110,9 +110,9 @@ fn assigning(
     while let Some(token) = all.get(at) {
         let word = token.text(text);
         match token.kind {
-            Kind::Open => depth += 1,
-            Kind::Close => depth = depth.saturating_sub(1),
-            Kind::Keyword => match word {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            TokenKind::Keyword => match word {
                 // `while … do` and `for … do` open one block with two words.
                 "while" | "for" => {
                     depth += 1;
@@ -162,7 +162,9 @@ fn declaration(text: &str, all: &[Token], at: usize) -> Option<Declaration> {
     let token = |at: usize| all.get(at);
     let is = |at: usize, word: &str| token(at).is_some_and(|token| token.is(text, word));
     let name = |at: usize| {
-        token(at).filter(|token| token.kind == Kind::Name).map(|token| token.text(text).to_owned())
+        token(at)
+            .filter(|token| token.kind == TokenKind::Name)
+            .map(|token| token.text(text).to_owned())
     };
     if is(at + 1, "function") {
         return Some(Declaration { names: vec![name(at + 2)?], edits: Vec::new() });

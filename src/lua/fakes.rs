@@ -21,12 +21,12 @@ pub struct Program {
     /// Expected arguments; any if unset.
     pub args: Option<Vec<String>>,
     /// Results of successive runs; the last one applies to all further runs.
-    pub ends: Vec<End>,
+    pub ends: Vec<FakeResult>,
 }
 
 /// Result of a fake program.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct End {
+pub struct FakeResult {
     /// Exit code; 0 by default.
     #[serde(default)]
     code: u8,

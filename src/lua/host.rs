@@ -26,7 +26,7 @@ use super::{Declared, Output, Timer, VmConfig, processes, source, stoppable, usa
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::files::read_set::Fingerprint;
-use crate::iam::{self, Entry, Run, Stride};
+use crate::iam::{self, Entry, Implementation, Stride};
 use crate::session::outside::{self, OpenMode, Recorder};
 use crate::spec::{self, Returns, Value};
 use crate::stdlib;
@@ -145,11 +145,13 @@ fn entries(lua: &Lua) -> mlua::Result<Table> {
         item.set("name", entry.spec.name)?;
         item.set("path", entry.spec.path())?;
         let kind = match &entry.run {
-            Run::Read(..) | Run::Write(_) | Run::Compose(_) => "call",
-            Run::Iterate(iterate) if iterate.by == Stride::Page => "pages",
-            Run::Iterate(_) => "items",
-            Run::Host if matches!(entry.spec.returns, Returns::Scan) => "scan",
-            Run::Host => "connect",
+            Implementation::Read(..) | Implementation::Write(_) | Implementation::Compose(_) => {
+                "call"
+            }
+            Implementation::Iterate(iterate) if iterate.by == Stride::Page => "pages",
+            Implementation::Iterate(_) => "items",
+            Implementation::Host if matches!(entry.spec.returns, Returns::Scan) => "scan",
+            Implementation::Host => "connect",
         };
         item.set("kind", kind)?;
         list.push(item)?;

@@ -30,7 +30,7 @@ pub struct Manifest {
     /// Permissions that it requests besides AWS.
     pub permissions: Vec<(Access, String)>,
     /// Schedule, if it is a job.
-    pub job: Option<Job>,
+    pub job: Option<JobSpec>,
 }
 
 /// Default delay before a job is retried.
@@ -38,7 +38,7 @@ const RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// Schedule of a runbook.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Job {
+pub struct JobSpec {
     /// Times at which it is due.
     pub timing: Timing,
     /// Upper bound on its random delay.
@@ -180,9 +180,9 @@ fn read(given: &Table) -> Result<Manifest> {
     })
 }
 
-fn job_of(given: &Table) -> Result<Job> {
+fn job_of(given: &Table) -> Result<JobSpec> {
     let catch_up: Option<String> = field(given, "catch_up")?;
-    Ok(Job {
+    Ok(JobSpec {
         timing: timing(given)?,
         jitter: seconds(given, "jitter")?.unwrap_or_default(),
         catch_up: if catch_up.as_deref() == Some("skip") { CatchUp::Skip } else { CatchUp::Once },

@@ -51,9 +51,9 @@ use driver::Driver;
 pub use driver::Waker;
 pub use entry::without_locals;
 use host::Host;
-pub use manifest::{CatchUp, Job, Manifest, OnFailure};
+pub use manifest::{CatchUp, JobSpec, Manifest, OnFailure};
 pub use offers::{AtOnce, Background, Offer};
-pub use prompt::{Found, FoundKind, Prompt};
+pub use prompt::{FoundKind, NameCompletion, Prompt};
 use sandbox::Permissions;
 
 /// Format of results.

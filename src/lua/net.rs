@@ -51,7 +51,7 @@ fn endpoints(connection: &Connection) -> Result<Vec<Setting<String>>> {
     }
     let settings = connection.settings()?;
     if let Some(url) = &settings.endpoint_url {
-        return Ok(vec![Setting::new(url.clone(), crate::aws::Origin::Given)]);
+        return Ok(vec![Setting::new(url.clone(), crate::aws::SettingOrigin::Given)]);
     }
     Ok(endpoint::service_ids().filter_map(|id| settings.configured_endpoint(id)).collect())
 }
@@ -88,7 +88,7 @@ pub(super) fn check(own: &Connection, other: &Connection, granted: &Permissions)
         }
         let shown = place.shown();
         let by = match endpoint.origin {
-            crate::aws::Origin::Given => String::new(),
+            crate::aws::SettingOrigin::Given => String::new(),
             origin => format!(" ({origin})"),
         };
         return Err(Error::new(

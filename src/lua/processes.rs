@@ -34,9 +34,9 @@ pub fn kill_all() {
 }
 
 /// Process group of a program; processes that still run when it is dropped are killed.
-struct Group(Pid);
+struct ProcessGroup(Pid);
 
-impl Group {
+impl ProcessGroup {
     fn of(child: &Child) -> Option<Self> {
         let group = child.id().and_then(|id| i32::try_from(id).ok())?;
         running().insert(group);
@@ -49,7 +49,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         // Under the lock: the number of a group that has left the set may have been reused, and
         // must not be killed.
@@ -75,7 +75,7 @@ pub async fn run(
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut child = command.spawn().map_err(failed)?;
-    let group = Group::of(&child);
+    let group = ProcessGroup::of(&child);
     let ran = tokio::select! {
         ran = to_the_end(&mut child, input) => ran.map_err(failed)?,
         () = canceller.stopped() => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mlua::{Function, IntoLua, MultiValue, Table, Value as LuaValue};
 
 use super::arguments::Arguments;
-use super::entry::{self, Entry, Read};
+use super::entry::{self, CompiledEntry, Read};
 use super::{Ending, Vm, lua_failure, syntax};
 use crate::error::{Error, Kind, Result};
 use crate::stdlib;
@@ -32,11 +32,11 @@ pub struct Prompt {
 
 /// Values of variables, to be compared with later ones.
 #[derive(Debug)]
-pub struct Values(Vec<(String, LuaValue)>);
+pub struct PromptValues(Vec<(String, LuaValue)>);
 
 /// A completion of a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Found {
+pub struct NameCompletion {
     /// Name to complete to.
     pub name: String,
     /// Kind of its value.
@@ -112,7 +112,7 @@ impl Prompt {
     /// A syntax error, an uncaught error, an interrupt, or a timeout. The REPL can continue after
     /// each of them.
     pub fn enter(&self, text: &str, screen: (u16, u16)) -> Result<Ending> {
-        let Read::Whole(Entry { chunk, locals }) =
+        let Read::Whole(CompiledEntry { chunk, locals }) =
             entry::read(&self.vm.lua, text, &self.environment)?
         else {
             return Err(Error::new(Kind::Script, "there must be more of it"));
@@ -173,20 +173,20 @@ impl Prompt {
 
     /// Values of these variables and globals.
     #[must_use]
-    pub fn values(&self, names: impl IntoIterator<Item = String>) -> Values {
-        Values(names.into_iter().map(|name| (name.clone(), self.value(&name))).collect())
+    pub fn values(&self, names: impl IntoIterator<Item = String>) -> PromptValues {
+        PromptValues(names.into_iter().map(|name| (name.clone(), self.value(&name))).collect())
     }
 
     /// Values of all globals.
     #[must_use]
-    pub fn globals(&self) -> Values {
+    pub fn globals(&self) -> PromptValues {
         let globals = self.vm.lua.globals();
-        Values(globals.pairs::<String, LuaValue>().flatten().collect())
+        PromptValues(globals.pairs::<String, LuaValue>().flatten().collect())
     }
 
     /// Names whose values have changed; `is_all` includes new globals.
     #[must_use]
-    pub fn changed(&self, before: &Values, is_all: bool) -> Vec<String> {
+    pub fn changed(&self, before: &PromptValues, is_all: bool) -> Vec<String> {
         let known = before.0.iter().filter(|(name, value)| self.value(name) != *value);
         let mut names: Vec<_> = known.map(|(name, _)| name.clone()).collect();
         if is_all {
@@ -259,7 +259,7 @@ impl Prompt {
     /// scripts: metamethods are not called. An empty chain means the variables and globals;
     /// `are_methods` selects callable fields.
     #[must_use]
-    pub fn fields(&self, chain: &[&str], are_methods: bool) -> Vec<Found> {
+    pub fn fields(&self, chain: &[&str], are_methods: bool) -> Vec<NameCompletion> {
         // The modules of the standard library are loaded on first use.
         if self.load_all.call::<()>(()).is_err() {
             return Vec::new();
@@ -271,9 +271,10 @@ impl Prompt {
                 collect(&self.variables, &mut found);
                 collect(&globals, &mut found);
                 found.extend(
-                    stdlib::modules()
-                        .into_iter()
-                        .map(|name| Found { name: name.to_owned(), kind: FoundKind::Table }),
+                    stdlib::modules().into_iter().map(|name| NameCompletion {
+                        name: name.to_owned(),
+                        kind: FoundKind::Table,
+                    }),
                 );
             }
             Some(_) => {
@@ -312,7 +313,7 @@ impl Prompt {
         rest.iter().try_fold(first, |value, name| raw_field(&value, name))
     }
 
-    fn fields_of(&self, value: &LuaValue, found: &mut Vec<Found>) {
+    fn fields_of(&self, value: &LuaValue, found: &mut Vec<NameCompletion>) {
         match value {
             LuaValue::Table(table) => {
                 collect(table, found);
@@ -349,7 +350,7 @@ fn raw_field(value: &LuaValue, name: &str) -> Option<LuaValue> {
 }
 
 /// Collects the fields that are names, up to a limit: a table of a million tags is not traversed.
-fn collect(table: &Table, found: &mut Vec<Found>) {
+fn collect(table: &Table, found: &mut Vec<NameCompletion>) {
     const MAX_FIELDS: usize = 10_000;
     for pair in table.pairs::<LuaValue, LuaValue>().take(MAX_FIELDS) {
         let Ok((LuaValue::String(name), value)) = pair else { continue };
@@ -358,7 +359,7 @@ fn collect(table: &Table, found: &mut Vec<Found>) {
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && !super::tokens::KEYWORDS.contains(&name.as_str());
         if is_name && !name.is_empty() {
-            found.push(Found { name, kind: kind_of(&value) });
+            found.push(NameCompletion { name, kind: kind_of(&value) });
         }
     }
 }

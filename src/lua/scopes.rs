@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::tokens::{Kind, Token, tokens};
+use super::tokens::{Token, TokenKind, tokens};
 
 /// Maximum nesting of statements and expressions, which is Lua's own limit (`LUAI_MAXCCALLS`).
 const MAX_DEPTH: usize = 200;
@@ -80,7 +80,8 @@ impl Chunk {
 #[must_use]
 pub fn parse(text: &str) -> Option<Chunk> {
     let all = tokens(text);
-    let all = all.into_iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
+    let all =
+        all.into_iter().filter(|token| !matches!(token.kind, TokenKind::Comment { .. })).collect();
     let mut parser =
         Parser { text, all, at: 0, scopes: Vec::new(), functions: 0, depth: 0, now: Vec::new() };
     let mut statements = Vec::new();
@@ -122,13 +123,13 @@ impl<'t> Parser<'t> {
 
     fn word_at(&self, at: usize) -> &'t str {
         match self.all.get(at) {
-            Some(token) if matches!(token.kind, Kind::Text { .. }) => "",
+            Some(token) if matches!(token.kind, TokenKind::Text { .. }) => "",
             Some(token) => token.text(self.text),
             None => "",
         }
     }
 
-    fn kind(&self) -> Option<Kind> {
+    fn kind(&self) -> Option<TokenKind> {
         self.all.get(self.at).map(|token| token.kind)
     }
 
@@ -143,7 +144,7 @@ impl<'t> Parser<'t> {
     }
 
     fn name(&mut self) -> Option<&'t str> {
-        let name = (self.kind()? == Kind::Name).then(|| self.word())?;
+        let name = (self.kind()? == TokenKind::Name).then(|| self.word())?;
         self.at += 1;
         Some(name)
     }
@@ -244,7 +245,7 @@ impl<'t> Parser<'t> {
                 let in_function = self.functions > 0;
                 self.statement_now()?.returns |= !in_function;
                 if !matches!(self.word(), "" | ";" | "end" | "else" | "elseif" | "until")
-                    || matches!(self.kind(), Some(Kind::Text { .. }))
+                    || matches!(self.kind(), Some(TokenKind::Text { .. }))
                 {
                     self.expressions()?;
                 }
@@ -410,7 +411,8 @@ impl<'t> Parser<'t> {
 
     fn simple(&mut self) -> Option<()> {
         match (self.kind()?, self.word()) {
-            (Kind::Number | Kind::Text { .. }, _) | (_, "nil" | "true" | "false" | "...") => {
+            (TokenKind::Number | TokenKind::Text { .. }, _)
+            | (_, "nil" | "true" | "false" | "...") => {
                 self.at += 1;
                 Some(())
             }
@@ -430,7 +432,7 @@ impl<'t> Parser<'t> {
                 self.expression()?;
                 self.need("]")?;
                 self.need("=")?;
-            } else if self.kind()? == Kind::Name && self.word_at(self.at + 1) == "=" {
+            } else if self.kind()? == TokenKind::Name && self.word_at(self.at + 1) == "=" {
                 self.at += 2;
             }
             self.expression()?;
@@ -490,7 +492,7 @@ impl<'t> Parser<'t> {
     }
 
     fn is_at_arguments(&self) -> bool {
-        matches!(self.word(), "(" | "{") || matches!(self.kind(), Some(Kind::Text { .. }))
+        matches!(self.word(), "(" | "{") || matches!(self.kind(), Some(TokenKind::Text { .. }))
     }
 
     /// Parses the arguments of a call of that function.
@@ -509,7 +511,7 @@ impl<'t> Parser<'t> {
                 }
                 Some(())
             }
-            _ if matches!(self.kind(), Some(Kind::Text { .. })) => {
+            _ if matches!(self.kind(), Some(TokenKind::Text { .. })) => {
                 self.at += 1;
                 Some(())
             }

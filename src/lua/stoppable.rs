@@ -386,13 +386,13 @@ enum Length {
 }
 
 /// Value of a capture.
-enum Found<'a> {
+enum CaptureValue<'a> {
     Nil,
     Position(usize),
     Text(&'a [u8]),
 }
 
-impl Found<'_> {
+impl CaptureValue<'_> {
     fn to_lua(&self, lua: &Lua) -> mlua::Result<LuaValue> {
         Ok(match self {
             Self::Nil => LuaValue::Nil,
@@ -421,18 +421,25 @@ impl<'a> Matcher<'a> {
 
     /// First match from a position on that does not end where the last one did: its start and end,
     /// from 1, and its captures.
-    fn find(mut self, from: usize, last: usize, may_be_anchored: bool) -> Matched<Vec<Found<'a>>> {
+    fn find(
+        mut self,
+        from: usize,
+        last: usize,
+        may_be_anchored: bool,
+    ) -> Matched<Vec<CaptureValue<'a>>> {
         let is_anchored = may_be_anchored && self.pattern.first() == Some(&b'^');
         let begin = usize::from(is_anchored);
         for at in from..=self.text.len() {
             self.captures.clear();
             if let Some(end) = self.matches(at, begin)?.filter(|end| end + 1 != last) {
-                let mut found = vec![Found::Position(at + 1), Found::Position(end)];
+                let mut found = vec![CaptureValue::Position(at + 1), CaptureValue::Position(end)];
                 for (start, length) in &self.captures {
                     found.push(match length {
                         Length::Open => return Err("unfinished capture".into()),
-                        Length::Position => Found::Position(start + 1),
-                        Length::Bytes(length) => Found::Text(&self.text[*start..start + length]),
+                        Length::Position => CaptureValue::Position(start + 1),
+                        Length::Bytes(length) => {
+                            CaptureValue::Text(&self.text[*start..start + length])
+                        }
                     });
                 }
                 return Ok(found);
@@ -441,7 +448,7 @@ impl<'a> Matcher<'a> {
                 break;
             }
         }
-        Ok(vec![Found::Nil])
+        Ok(vec![CaptureValue::Nil])
     }
 
     fn step(&mut self) -> Matched<()> {

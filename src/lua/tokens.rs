@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// Kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// A name.
     Name,
     /// A reserved word.
@@ -35,7 +35,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Kind of the token.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Byte range of the token.
     pub at: Range<usize>,
 }
@@ -50,7 +50,8 @@ impl Token {
     /// Check for that keyword or sign.
     #[must_use]
     pub fn is(&self, source: &str, word: &str) -> bool {
-        !matches!(self.kind, Kind::Text { .. } | Kind::Comment { .. }) && self.text(source) == word
+        !matches!(self.kind, TokenKind::Text { .. } | TokenKind::Comment { .. })
+            && self.text(source) == word
     }
 }
 
@@ -78,37 +79,37 @@ pub fn tokens(source: &str) -> Vec<Token> {
 }
 
 /// Token at the beginning of a text, and its length.
-fn token(text: &str, first: char) -> (Kind, usize) {
+fn token(text: &str, first: char) -> (TokenKind, usize) {
     let length_of = |is_part: fn(char) -> bool| text.find(|c| !is_part(c)).unwrap_or(text.len());
     let next = text[first.len_utf8()..].chars().next();
     match first {
         'a'..='z' | 'A'..='Z' | '_' => {
             let length = length_of(|c| c.is_ascii_alphanumeric() || c == '_');
             let is_keyword = KEYWORDS.contains(&&text[..length]);
-            (if is_keyword { Kind::Keyword } else { Kind::Name }, length)
+            (if is_keyword { TokenKind::Keyword } else { TokenKind::Name }, length)
         }
-        '0'..='9' => (Kind::Number, number(text)),
-        '.' if next.is_some_and(|c| c.is_ascii_digit()) => (Kind::Number, number(text)),
+        '0'..='9' => (TokenKind::Number, number(text)),
+        '.' if next.is_some_and(|c| c.is_ascii_digit()) => (TokenKind::Number, number(text)),
         '"' | '\'' => {
             let (length, is_closed) = quoted(text, first);
-            (Kind::Text { is_closed }, length)
+            (TokenKind::Text { is_closed }, length)
         }
         '-' if next == Some('-') => {
             if let Some((length, is_closed)) = long_brackets(&text[2..]) {
-                return (Kind::Comment { is_closed }, 2 + length);
+                return (TokenKind::Comment { is_closed }, 2 + length);
             }
-            (Kind::Comment { is_closed: true }, text.find('\n').unwrap_or(text.len()))
+            (TokenKind::Comment { is_closed: true }, text.find('\n').unwrap_or(text.len()))
         }
         '[' => match long_brackets(text) {
-            Some((length, is_closed)) => (Kind::Text { is_closed }, length),
-            None => (Kind::Open, 1),
+            Some((length, is_closed)) => (TokenKind::Text { is_closed }, length),
+            None => (TokenKind::Open, 1),
         },
-        '(' | '{' => (Kind::Open, 1),
-        ')' | ']' | '}' => (Kind::Close, 1),
+        '(' | '{' => (TokenKind::Open, 1),
+        ')' | ']' | '}' => (TokenKind::Close, 1),
         _ => {
             const LONG: [&str; 10] = ["...", "..", "::", "==", "~=", "<=", ">=", "//", "<<", ">>"];
             let long = LONG.into_iter().find(|sign| text.starts_with(sign));
-            (Kind::Sign, long.map_or(first.len_utf8(), str::len))
+            (TokenKind::Sign, long.map_or(first.len_utf8(), str::len))
         }
     }
 }
@@ -175,13 +176,13 @@ fn long_brackets(text: &str) -> Option<(usize, bool)> {
 mod tests {
     use super::*;
 
-    fn words(source: &str) -> Vec<(&str, Kind)> {
+    fn words(source: &str) -> Vec<(&str, TokenKind)> {
         tokens(source).into_iter().map(|token| (&source[token.at.clone()], token.kind)).collect()
     }
 
     #[test]
     fn every_kind_is_told_from_the_others() {
-        use Kind::{Close, Comment, Keyword, Name, Number, Open, Sign, Text};
+        use TokenKind::{Close, Comment, Keyword, Name, Number, Open, Sign, Text};
         assert_eq!(
             words("local a<const> = f{1, 0x1p-4, 'b\\'', [[c\n]]} -- d"),
             [
@@ -209,10 +210,10 @@ mod tests {
     #[test]
     fn what_is_not_finished_is_said_to_be_so() {
         let last = |source: &str| words(source).pop().expect("a token").1;
-        assert_eq!(last("x = 'abc"), Kind::Text { is_closed: false });
-        assert_eq!(last("x = [==[ a ]]"), Kind::Text { is_closed: false });
-        assert_eq!(last("--[[ a"), Kind::Comment { is_closed: false });
-        assert_eq!(last("--[==[ a ]==]"), Kind::Comment { is_closed: true });
+        assert_eq!(last("x = 'abc"), TokenKind::Text { is_closed: false });
+        assert_eq!(last("x = [==[ a ]]"), TokenKind::Text { is_closed: false });
+        assert_eq!(last("--[[ a"), TokenKind::Comment { is_closed: false });
+        assert_eq!(last("--[==[ a ]==]"), TokenKind::Comment { is_closed: true });
         assert_eq!(words("'a\nb'").len(), 3);
         assert_eq!(words("'a\\\nb'").len(), 1);
         assert_eq!(words("'a\\z\n  b' c").len(), 2);

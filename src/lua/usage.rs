@@ -23,7 +23,7 @@ use crate::session::Gate;
 use crate::spec::{Args, Value, nearest};
 use crate::usage::{
     self, Asking, CheckOutcome, Gap, GapCause, Judgement, Reason, Reference, RegionState,
-    RoleKnown, RoleUse, SOURCES, Scan, Source, Subject, Verdict, Watch, kind_of, service_of,
+    RoleKnown, RoleUse, SOURCES, Scan, Source, Verdict, VerdictSubject, Watch, kind_of, service_of,
 };
 
 /// A scan, in progress or done, and the roles that were read since.
@@ -340,7 +340,7 @@ async fn ask_role(gate: &Gate, name: &str, account: &str) -> Result<RoleKnown> {
 }
 
 /// Profile to be judged: a table as in listings.
-fn subject(profile: &LuaValue) -> Result<Subject> {
+fn subject(profile: &LuaValue) -> Result<VerdictSubject> {
     let value = from_lua(profile);
     let text = |name: &str| value.field(name).as_str().map(str::to_owned);
     let missing = |what: &str| {
@@ -353,7 +353,7 @@ fn subject(profile: &LuaValue) -> Result<Subject> {
         _ => None,
     };
     let roles = roles.ok_or_else(|| missing("roles"))?;
-    Ok(Subject {
+    Ok(VerdictSubject {
         name: text("name").ok_or_else(|| missing("name"))?,
         id: text("id").ok_or_else(|| missing("id"))?,
         arn: text("arn").ok_or_else(|| missing("arn"))?,

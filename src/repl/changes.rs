@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::editor::Answer;
-use super::saving::Fate;
+use super::editor::Confirmation;
+use super::saving::EntryStatus;
 use super::{Repl, entries};
 use crate::app::apply::{Report, carry_out};
 use crate::app::plan_text::{self, ChangeText};
@@ -15,7 +15,7 @@ use crate::config::Target;
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::{self, ApplyOptions};
 use crate::session::destination::{Destination, Places, describe_accounts};
-use crate::session::journal::records::{Recorded, Records, Run};
+use crate::session::journal::records::{RecordedChange, Records, Run};
 use crate::session::journal::{About, ChangeOutcome, LeftOut};
 use crate::session::plan::{Change, Plan};
 use crate::session::{Gate, Mode, Session, SessionConfig, recover, undo};
@@ -67,10 +67,10 @@ impl Repl {
     }
 
     /// Changes of a run of this REPL in the journal, as far as they can be read.
-    pub(super) fn recorded_by(&self, run: &entries::Run<'_>) -> Option<Vec<Recorded>> {
+    pub(super) fn recorded_by(&self, run: &entries::EntryRun<'_>) -> Option<Vec<RecordedChange>> {
         let run = match run {
-            entries::Run::Own => self.session.journal().run()?,
-            entries::Run::Committed(run) => (*run).to_owned(),
+            entries::EntryRun::Own => self.session.journal().run()?,
+            entries::EntryRun::Committed(run) => (*run).to_owned(),
         };
         self.recorded(&run).ok().map(|(_, changes, _)| changes)
     }
@@ -108,7 +108,7 @@ impl Repl {
         for run in &runs {
             let (recorded, changes, _) = self.recorded(run)?;
             let places = Places::of(&recorded.sites);
-            let stands = |change: &&Recorded| {
+            let stands = |change: &&RecordedChange| {
                 change.undone.is_none() && change.outcome != Some(ChangeOutcome::Failed)
             };
             let done: Vec<_> = (changes.iter().filter(stands))
@@ -130,7 +130,7 @@ impl Repl {
     }
 
     /// Run of the journal with its changes, as far as they are known.
-    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, undo::UndoSettings)> {
+    fn recorded(&self, run: &str) -> Result<(Run, Vec<RecordedChange>, undo::UndoSettings)> {
         self.runtime.block_on(self.session.journal().sync())?;
         let missing = || Error::new(Kind::State, format!("run {run} is not in the journal"));
         let records = Records::open(&state::folder()?)?.ok_or_else(missing)?;
@@ -259,13 +259,14 @@ impl Repl {
             }
             UndoUnit::Changed(after, last) => {
                 let run = self.session.journal().run().unwrap_or_default();
-                let is_meant = |change: &Recorded| change.number > after && change.number <= last;
+                let is_meant =
+                    |change: &RecordedChange| change.number > after && change.number <= last;
                 self.invert(".undo", &run, is_meant)?
             }
             UndoUnit::Committed(run) => self.invert(".undo", &run, |_| true)?,
         };
         self.steps.pop();
-        self.entries.set_fate(&step, Fate::Undone);
+        self.entries.set_fate(&step, EntryStatus::Undone);
         self.undone.extend(made.map(|run| (step, run)));
         Ok(())
     }
@@ -278,7 +279,7 @@ impl Repl {
         };
         self.invert(".redo", &run, |_| true)?;
         self.undone.pop();
-        self.entries.set_fate(&step, Fate::Stands);
+        self.entries.set_fate(&step, EntryStatus::Stands);
         self.steps.push(step);
         Ok(())
     }
@@ -289,7 +290,7 @@ impl Repl {
         &mut self,
         command: &str,
         run: &str,
-        is_meant: impl Fn(&Recorded) -> bool,
+        is_meant: impl Fn(&RecordedChange) -> bool,
     ) -> Result<Option<String>> {
         let verb = command.trim_start_matches('.');
         if !self.session.recorder().is_empty() {
@@ -384,7 +385,8 @@ impl Repl {
         if self.session.mode() == Mode::Apply || (self.account.is_local() && !if_local) {
             return Ok(());
         }
-        if super::editor::ask(&format!("{what} in {}?", self.accounts(sites))) == Some(Answer::Yes)
+        if super::editor::ask(&format!("{what} in {}?", self.accounts(sites)))
+            == Some(Confirmation::Yes)
         {
             return Ok(());
         }

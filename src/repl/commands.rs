@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::editor::Answer;
-use super::saving::{self, Entry, Fate, Lua};
+use super::editor::Confirmation;
+use super::saving::{self, EntryStatus, Lua, SavedEntry};
 use super::{Next, Repl};
 use crate::app::script::{Loaded, Script};
 use crate::docs;
@@ -18,7 +18,7 @@ use crate::spec;
 use crate::ui::terminal::{print, say};
 
 /// Command of the REPL.
-pub struct Command {
+pub struct ReplCommand {
     /// Name, with the dot.
     pub name: &'static str,
     /// Argument, as help shows it.
@@ -49,8 +49,8 @@ const fn command(
     argument: Argument,
     doc: &'static str,
     run: fn(&mut Repl, &str) -> Result<Next>,
-) -> Command {
-    Command { name, takes, argument, doc, run }
+) -> ReplCommand {
+    ReplCommand { name, takes, argument, doc, run }
 }
 
 fn go(done: Result<()>) -> Result<Next> {
@@ -58,7 +58,7 @@ fn go(done: Result<()>) -> Result<Next> {
 }
 
 /// All commands, in the order of the help.
-pub static COMMANDS: &[Command] = &[
+pub static COMMANDS: &[ReplCommand] = &[
     command(
         ".plan",
         "",
@@ -147,7 +147,7 @@ pub static COMMANDS: &[Command] = &[
 #[must_use]
 pub fn table() -> String {
     let mut text = String::from("| command | does |\n| --- | --- |\n");
-    for Command { name, takes, doc, .. } in COMMANDS {
+    for ReplCommand { name, takes, doc, .. } in COMMANDS {
         let call = format!("{name} {takes}");
         let _ = writeln!(text, "| `{}` | {doc} |", call.trim_end());
     }
@@ -258,17 +258,17 @@ impl Repl {
         let globals = self.prompt.globals();
         let ending = self.prompt.load(&loaded.source, &loaded.name, args, super::screen_size());
         self.note_step(before);
-        let entry = Entry {
+        let entry = SavedEntry {
             text: format!(".load {words}"),
-            loaded: Some(saving::Loaded {
+            loaded: Some(saving::LoadedScript {
                 name: loaded.name,
                 source: String::from_utf8_lossy(&loaded.source).into_owned(),
                 args: without_separator(args),
             }),
             values: if ending.is_ok() { self.prompt.shown() } else { 0 },
-            fate: if ending.is_ok() { Fate::Stands } else { Fate::Failed },
+            fate: if ending.is_ok() { EntryStatus::Stands } else { EntryStatus::Failed },
             defined: self.prompt.changed(&globals, true),
-            ..Entry::default()
+            ..SavedEntry::default()
         };
         self.entries.push(entry, before, self.mark());
         match ending? {
@@ -300,7 +300,7 @@ impl Repl {
         }
         if file.exists()
             && super::editor::ask(&format!("{} is there already. Replace it?", file.display()))
-                != Some(Answer::Yes)
+                != Some(Confirmation::Yes)
         {
             return Err(Error::usage(format!("{} was left as it is", file.display())));
         }
@@ -330,9 +330,9 @@ impl Repl {
             return Ok(());
         }
         match docs::find(name) {
-            docs::Found::One(item) => print(&docs::to_text(item, columns, true)),
-            docs::Found::Several(items) => print(&docs::to_lines(items, columns, true)),
-            docs::Found::Nothing(near) => {
+            docs::SearchResult::One(item) => print(&docs::to_text(item, columns, true)),
+            docs::SearchResult::Several(items) => print(&docs::to_lines(items, columns, true)),
+            docs::SearchResult::Nothing(near) => {
                 let error = Error::usage(format!("nothing is named {name}, and no text has it"));
                 Err(if near.is_empty() {
                     error.hint(".doc lists the modules")

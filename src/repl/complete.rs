@@ -6,9 +6,9 @@ use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::history::MemHistory;
 
 use super::commands::{self, Argument, COMMANDS};
-use super::parameters::{Parameter, Parameters, Values};
-use crate::lua::tokens::{KEYWORDS, Kind, Token, tokens};
-use crate::lua::{Found, Prompt};
+use super::parameters::{Parameter, ParameterValues, Parameters};
+use crate::lua::tokens::{KEYWORDS, Token, TokenKind, tokens};
+use crate::lua::{NameCompletion, Prompt};
 use crate::session::names::{Names, Of};
 
 /// Maximum number of the account's names that are offered at once.
@@ -56,7 +56,7 @@ fn for_command(prompt: &Prompt, names: &Names, before: &str) -> (usize, Vec<Pair
 
 /// Call around the cursor.
 #[derive(Debug, Default)]
-struct Call {
+struct CallAtCursor {
     /// Name of the function, with dots.
     function: String,
     /// Index of the argument by position, from 0.
@@ -84,9 +84,9 @@ fn in_lua(prompt: &Prompt, names: &Names, before: &str, after: Option<char>) -> 
         _ => (None, &all[..]),
     };
     match last.map(|last| last.kind) {
-        Some(Kind::Comment { .. }) if !before.ends_with('\n') => nothing,
-        Some(Kind::Number | Kind::Text { is_closed: true }) => nothing,
-        Some(Kind::Text { is_closed: false }) => {
+        Some(TokenKind::Comment { .. }) if !before.ends_with('\n') => nothing,
+        Some(TokenKind::Number | TokenKind::Text { is_closed: true }) => nothing,
+        Some(TokenKind::Text { is_closed: false }) => {
             // The token exists, because its kind does.
             let Some(text) = last else { return nothing };
             let quote = &before[text.at.start..=text.at.start];
@@ -98,7 +98,7 @@ fn in_lua(prompt: &Prompt, names: &Names, before: &str, after: Option<char>) -> 
             let Some(parameter) = parameter_of(prompt, &call) else { return nothing };
             (start, of_text(names, &parameter.values, &before[start..], quote, after))
         }
-        Some(Kind::Name | Kind::Keyword) => {
+        Some(TokenKind::Name | TokenKind::Keyword) => {
             let Some(word) = last else { return nothing };
             (word.at.start, of_word(prompt, names, before, earlier, word.text(before)))
         }
@@ -165,21 +165,21 @@ fn of_word(
 /// Completions of an unfinished text.
 fn of_text(
     names: &Names,
-    values: &Values,
+    values: &ParameterValues,
     word: &str,
     quote: &str,
     after: Option<char>,
 ) -> Vec<Pair> {
     let found = match values {
-        Values::Names(of) => names.beginning_with(*of, word, MAX_CANDIDATES).names,
-        Values::Words(words) => {
+        ParameterValues::Names(of) => names.beginning_with(*of, word, MAX_CANDIDATES).names,
+        ParameterValues::Words(words) => {
             words.iter().filter(|known| known.starts_with(word)).cloned().collect()
         }
-        Values::Bool | Values::Any => Vec::new(),
+        ParameterValues::Bool | ParameterValues::Any => Vec::new(),
     };
     // A single match is complete, so the quote can be closed; a path may continue.
     let closes = found.len() == 1
-        && !matches!(values, Values::Names(Of::Path))
+        && !matches!(values, ParameterValues::Names(Of::Path))
         && after.is_none_or(|after| !quote.starts_with(after));
     found
         .into_iter()
@@ -191,20 +191,20 @@ fn of_text(
 }
 
 /// Completions of a value without a quotation mark.
-fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
+fn of_value(names: &Names, values: &ParameterValues, word: &str) -> Vec<Pair> {
     match values {
-        Values::Bool => ["true", "false"]
+        ParameterValues::Bool => ["true", "false"]
             .into_iter()
             .filter(|known| known.starts_with(word))
             .map(pair)
             .collect(),
-        Values::Names(of) if word.is_empty() => names
+        ParameterValues::Names(of) if word.is_empty() => names
             .beginning_with(*of, "", MAX_CANDIDATES)
             .names
             .into_iter()
             .map(|name| Pair { replacement: format!("\"{name}\""), display: name })
             .collect(),
-        Values::Words(words) if word.is_empty() => words
+        ParameterValues::Words(words) if word.is_empty() => words
             .iter()
             .map(|word| Pair { display: word.clone(), replacement: format!("\"{word}\"") })
             .collect(),
@@ -212,7 +212,7 @@ fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
     }
 }
 
-fn parameters_of(prompt: &Prompt, call: &Call) -> Option<Parameters> {
+fn parameters_of(prompt: &Prompt, call: &CallAtCursor) -> Option<Parameters> {
     Parameters::of(&call.function, call.position).or_else(|| {
         // `local p = iam.profiles` is an alias.
         let (table, name) = call.function.rsplit_once('.')?;
@@ -222,7 +222,7 @@ fn parameters_of(prompt: &Prompt, call: &Call) -> Option<Parameters> {
 }
 
 /// Parameter at the cursor.
-fn parameter_of(prompt: &Prompt, call: &Call) -> Option<Parameter> {
+fn parameter_of(prompt: &Prompt, call: &CallAtCursor) -> Option<Parameter> {
     let parameters = parameters_of(prompt, call)?;
     match &call.table {
         Some((_, Some(key))) => {
@@ -235,19 +235,19 @@ fn parameter_of(prompt: &Prompt, call: &Call) -> Option<Parameter> {
 
 /// Call that contains the end of the tokens. `in_text`: the cursor is in a text, which may itself
 /// be the only argument of a call.
-fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
+fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<CallAtCursor> {
     if in_text
-        && before.last().is_some_and(|last| last.kind == Kind::Name)
+        && before.last().is_some_and(|last| last.kind == TokenKind::Name)
         && let Some(chain) = chain_before(source, before)
     {
-        return Some(Call { function: chain.join("."), ..Call::default() });
+        return Some(CallAtCursor { function: chain.join("."), ..CallAtCursor::default() });
     }
     let mut frames: Vec<Frame> = Vec::new();
     for (at, token) in before.iter().enumerate() {
         match token.kind {
-            Kind::Open => {
+            TokenKind::Open => {
                 let is_call = !token.is(source, "[")
-                    && at.checked_sub(1).is_some_and(|at| before[at].kind == Kind::Name);
+                    && at.checked_sub(1).is_some_and(|at| before[at].kind == TokenKind::Name);
                 let function = is_call.then(|| chain_before(source, &before[..at])).flatten();
                 frames.push(Frame {
                     function: function.map(|chain| chain.join(".")),
@@ -257,10 +257,10 @@ fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
                     key: None,
                 });
             }
-            Kind::Close => {
+            TokenKind::Close => {
                 frames.pop();
             }
-            Kind::Sign => {
+            TokenKind::Sign => {
                 let Some(frame) = frames.last_mut() else { continue };
                 match token.text(source) {
                     "," | ";" => {
@@ -270,13 +270,13 @@ fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
                     "=" => {
                         let key = at.checked_sub(1).map(|at| &before[at]);
                         frame.key = key
-                            .filter(|key| key.kind == Kind::Name)
+                            .filter(|key| key.kind == TokenKind::Name)
                             .map(|key| key.text(source).to_owned());
                     }
                     _ => {}
                 }
             }
-            Kind::Keyword if token.is(source, "function") => {
+            TokenKind::Keyword if token.is(source, "function") => {
                 // A function body is code of its own.
                 frames.push(Frame {
                     function: None,
@@ -286,7 +286,7 @@ fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
                     key: None,
                 });
             }
-            Kind::Keyword if token.is(source, "end") => {
+            TokenKind::Keyword if token.is(source, "end") => {
                 frames.pop();
             }
             _ => {}
@@ -295,11 +295,11 @@ fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
     let inner = frames.pop()?;
     let table = inner.is_table.then_some((inner.keys, inner.key));
     if let Some(function) = inner.function {
-        return Some(Call { function, position: inner.commas, table });
+        return Some(CallAtCursor { function, position: inner.commas, table });
     }
     // A table among other arguments.
     let outer = frames.pop().filter(|outer| inner.is_table && !outer.is_table)?;
-    Some(Call { function: outer.function?, position: outer.commas, table })
+    Some(CallAtCursor { function: outer.function?, position: outer.commas, table })
 }
 
 /// Dotted names that the tokens end with, such as `iam`, `profiles`; `None` if they follow
@@ -310,7 +310,7 @@ fn chain_before(source: &str, before: &[Token]) -> Option<Vec<String>> {
     loop {
         at = at.checked_sub(1)?;
         let token = &before[at];
-        if token.kind != Kind::Name {
+        if token.kind != TokenKind::Name {
             return None;
         }
         chain.push(token.text(source).to_owned());
@@ -329,6 +329,6 @@ fn pair(word: impl Into<String>) -> Pair {
     Pair { display: word.clone(), replacement: word }
 }
 
-fn field(found: Found) -> Pair {
+fn field(found: NameCompletion) -> Pair {
     pair(found.name)
 }

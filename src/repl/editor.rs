@@ -27,7 +27,7 @@ use rustyline::{
 use super::{commands, complete, history};
 use crate::error::{Error, Result};
 use crate::lua::Prompt;
-use crate::lua::tokens::{Kind, Token, tokens};
+use crate::lua::tokens::{Token, TokenKind, tokens};
 use crate::session::names::Names;
 use crate::ui::terminal;
 
@@ -194,7 +194,7 @@ fn unusable(error: &ReadlineError) -> Error {
 
 /// Answer to a yes-or-no question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Confirmation {
     /// Yes.
     Yes,
     /// Anything else.
@@ -204,16 +204,18 @@ pub enum Answer {
 }
 
 /// Asks a yes-or-no question at the terminal; no is the default. `None` where there is no terminal.
-pub fn ask(question: &str) -> Option<Answer> {
+pub fn ask(question: &str) -> Option<Confirmation> {
     if !std::io::stdin().is_terminal() {
         return None;
     }
     let config = Config::builder().auto_add_history(false).build();
     let mut editor = rustyline::Editor::<(), _>::with_history(config, MemHistory::new()).ok()?;
     Some(match editor.readline(&format!("{question} [y/N] ")) {
-        Ok(answer) if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") => Answer::Yes,
-        Err(ReadlineError::Interrupted) => Answer::Interrupted,
-        _ => Answer::No,
+        Ok(answer) if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") => {
+            Confirmation::Yes
+        }
+        Err(ReadlineError::Interrupted) => Confirmation::Interrupted,
+        _ => Confirmation::No,
     })
 }
 
@@ -353,12 +355,12 @@ pub fn colored(line: &str, cursor: Option<usize>) -> String {
         end = token.at.end;
         let text = token.text(line);
         let style = match token.kind {
-            Kind::Keyword => Some(KEYWORD),
-            Kind::Text { .. } => Some(TEXT),
-            Kind::Number => Some(NUMBER),
-            Kind::Comment { .. } => Some(COMMENT),
-            Kind::Open | Kind::Close if brackets.marked.contains(&at) => Some(MATCH),
-            Kind::Close if brackets.wrong.contains(&at) => Some(WRONG),
+            TokenKind::Keyword => Some(KEYWORD),
+            TokenKind::Text { .. } => Some(TEXT),
+            TokenKind::Number => Some(NUMBER),
+            TokenKind::Comment { .. } => Some(COMMENT),
+            TokenKind::Open | TokenKind::Close if brackets.marked.contains(&at) => Some(MATCH),
+            TokenKind::Close if brackets.wrong.contains(&at) => Some(WRONG),
             _ => None,
         };
         match style {
@@ -398,8 +400,8 @@ impl Brackets {
         };
         for (at, token) in all.iter().enumerate() {
             match token.kind {
-                Kind::Open => open.push(at),
-                Kind::Close => {
+                TokenKind::Open => open.push(at),
+                TokenKind::Close => {
                     let partner = open.pop();
                     let fits = partner.is_some_and(|partner| {
                         matches!(

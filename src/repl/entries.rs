@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::changes::{Mark, UndoUnit};
-use super::saving::{Entry, Fate};
+use super::saving::{EntryStatus, SavedEntry};
 use crate::session::journal::ChangeOutcome;
-use crate::session::journal::records::Recorded;
+use crate::session::journal::records::RecordedChange;
 use crate::session::plan::{Change, Plan};
 
 /// Entries, the latest last.
@@ -15,7 +15,7 @@ pub struct Entries(Vec<Made>);
 /// Entry with the changes that it has planned or made.
 #[derive(Debug)]
 struct Made {
-    entry: Entry,
+    entry: SavedEntry,
     /// Changes that it has planned, by index in the plan: a half-open range.
     planned: Option<(usize, usize)>,
     /// Changes that it has made, by number in the run of the REPL: the first is excluded.
@@ -26,9 +26,9 @@ struct Made {
 
 impl Made {
     /// Ends the planned changes, and sets the fate of an entry that stood.
-    fn end(&mut self, fate: Fate) {
+    fn end(&mut self, fate: EntryStatus) {
         self.planned = None;
-        if self.entry.fate == Fate::Stands {
+        if self.entry.fate == EntryStatus::Stands {
             self.entry.fate = fate;
         }
     }
@@ -36,11 +36,11 @@ impl Made {
 
 impl Entries {
     /// Adds an entry that has run between these two marks.
-    pub fn push(&mut self, entry: Entry, before: Mark, after: Mark) {
+    pub fn push(&mut self, entry: SavedEntry, before: Mark, after: Mark) {
         let planned = (before.planned, after.planned);
         let changed = (before.changed, after.changed);
         let new = usize::try_from(changed.1.saturating_sub(changed.0)).unwrap_or(usize::MAX);
-        let entry = Entry { changes: planned.1.saturating_sub(planned.0) + new, ..entry };
+        let entry = SavedEntry { changes: planned.1.saturating_sub(planned.0) + new, ..entry };
         self.0.push(Made {
             entry,
             planned: (planned.1 > planned.0).then_some(planned),
@@ -50,22 +50,25 @@ impl Entries {
     }
 
     /// Entries with their current fates. `changes` returns the journal's changes of a run.
-    pub fn standing(&self, changes: impl Fn(&Run<'_>) -> Option<Vec<Recorded>>) -> Vec<Entry> {
-        let is_gone = |change: &Recorded| {
+    pub fn standing(
+        &self,
+        changes: impl Fn(&EntryRun<'_>) -> Option<Vec<RecordedChange>>,
+    ) -> Vec<SavedEntry> {
+        let is_gone = |change: &RecordedChange| {
             change.undone.is_some() || change.outcome == Some(ChangeOutcome::Failed)
         };
         let mut entries = Vec::new();
         for made in &self.0 {
             let mut entry = made.entry.clone();
             let run = match (&made.committed, made.changed) {
-                (Some((run, _)), _) => Some(Run::Committed(run)),
-                (None, Some(_)) => Some(Run::Own),
+                (Some((run, _)), _) => Some(EntryRun::Committed(run)),
+                (None, Some(_)) => Some(EntryRun::Own),
                 (None, None) => None,
             };
             // Changes that are still planned are not in the journal.
             let recorded = run.filter(|_| made.planned.is_none()).and_then(|run| changes(&run));
             let recorded = recorded.as_deref();
-            let is_meant = |change: &&Recorded| match (&made.committed, made.changed) {
+            let is_meant = |change: &&RecordedChange| match (&made.committed, made.changed) {
                 (Some((_, numbers)), _) => {
                     change.plan_change.is_some_and(|number| numbers.contains(&number))
                 }
@@ -75,9 +78,9 @@ impl Entries {
             if let Some(changes) = recorded {
                 let own = changes.iter().filter(is_meant);
                 let (all, stand) = (own.clone().count(), own.filter(|c| !is_gone(c)).count());
-                if entry.fate == Fate::Stands && all > 0 && stand == 0 {
-                    entry.fate = Fate::Undone;
-                } else if entry.fate == Fate::Failed {
+                if entry.fate == EntryStatus::Stands && all > 0 && stand == 0 {
+                    entry.fate = EntryStatus::Undone;
+                } else if entry.fate == EntryStatus::Failed {
                     entry.changes = stand;
                 }
             }
@@ -89,12 +92,12 @@ impl Entries {
     /// Marks planned changes as discarded.
     pub fn discard(&mut self) {
         for made in self.0.iter_mut().filter(|made| made.planned.is_some()) {
-            made.end(Fate::Discarded);
+            made.end(EntryStatus::Discarded);
         }
     }
 
     /// Marks a step as undone, or as made again.
-    pub fn set_fate(&mut self, step: &UndoUnit, fate: Fate) {
+    pub fn set_fate(&mut self, step: &UndoUnit, fate: EntryStatus) {
         for made in &mut self.0 {
             let is_meant = match step {
                 UndoUnit::Planned(from) => made.planned.is_some_and(|(first, _)| first >= *from),
@@ -106,8 +109,10 @@ impl Entries {
                 }
             };
             match (is_meant, fate) {
-                (true, Fate::Stands) if made.entry.fate == Fate::Undone => made.entry.fate = fate,
-                (true, Fate::Stands) | (false, _) => {}
+                (true, EntryStatus::Stands) if made.entry.fate == EntryStatus::Undone => {
+                    made.entry.fate = fate
+                }
+                (true, EntryStatus::Stands) | (false, _) => {}
                 (true, fate) => made.end(fate),
             }
         }
@@ -133,7 +138,7 @@ impl Entries {
 
 /// Run in which entries have made their changes.
 #[derive(Debug)]
-pub enum Run<'r> {
+pub enum EntryRun<'r> {
     /// Run of the REPL itself.
     Own,
     /// Run of a commit.

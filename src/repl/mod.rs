@@ -36,10 +36,10 @@ use crate::app::account::PromptAccount;
 pub(crate) use {complete::candidates, editor::colored, saving::defined};
 
 use changes::UndoUnit;
-use editor::{Answer, Editor, Typed};
+use editor::{Confirmation, Editor, Typed};
 use entries::Entries;
 use history::History;
-use saving::{Entry, Fate};
+use saving::{EntryStatus, SavedEntry};
 
 /// Time that the first prompt waits for the identification of the local account.
 const LOCAL_TIMEOUT: Duration = Duration::from_millis(20);
@@ -160,11 +160,11 @@ impl Repl {
                     return None;
                 }
                 let answer = editor::ask(question)?;
-                if answer == Answer::Interrupted {
+                if answer == Confirmation::Interrupted {
                     // Stops the running script, and not only the question.
                     asker.stop(Stop::Interrupted);
                 }
-                Some(answer == Answer::Yes)
+                Some(answer == Confirmation::Yes)
             }),
             clock: Clock::Real,
             has_input: true,
@@ -318,12 +318,12 @@ impl Repl {
         let values = self.prompt.values(saving::defined(text));
         let ending = self.prompt.enter(text, screen_size());
         self.note_step(before);
-        let entry = Entry { text: text.to_owned(), ..Entry::default() };
+        let entry = SavedEntry { text: text.to_owned(), ..SavedEntry::default() };
         let entry = if ending.is_ok() {
-            Entry { values: self.prompt.shown(), ..entry }
+            SavedEntry { values: self.prompt.shown(), ..entry }
         } else {
             let defined = self.prompt.changed(&values, false);
-            Entry { fate: Fate::Failed, defined, ..entry }
+            SavedEntry { fate: EntryStatus::Failed, defined, ..entry }
         };
         self.entries.push(entry, before, self.mark());
         ending.map(Self::after)

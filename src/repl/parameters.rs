@@ -8,7 +8,7 @@ use crate::spec::Type;
 
 /// Possible values of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Values {
+pub enum ParameterValues {
     /// Anything.
     Any,
     /// `true` or `false`.
@@ -25,7 +25,7 @@ pub struct Parameter {
     /// Name of the parameter.
     pub name: String,
     /// Possible values.
-    pub values: Values,
+    pub values: ParameterValues,
 }
 
 /// Parameters of a call.
@@ -72,11 +72,11 @@ pub fn documented() -> Vec<String> {
 
 fn parameter(item: &Item, param: &ParamDoc) -> Parameter {
     let values = match in_account(&item.name, &param.name) {
-        Some(of) => Values::Names(of),
-        None if !param.values.is_empty() => Values::Words(param.values.clone()),
-        None if !alias(&param.ty).is_empty() => Values::Words(alias(&param.ty).to_vec()),
-        None if param.ty.trim_end_matches('?') == "boolean" => Values::Bool,
-        None => Values::Any,
+        Some(of) => ParameterValues::Names(of),
+        None if !param.values.is_empty() => ParameterValues::Words(param.values.clone()),
+        None if !alias(&param.ty).is_empty() => ParameterValues::Words(alias(&param.ty).to_vec()),
+        None if param.ty.trim_end_matches('?') == "boolean" => ParameterValues::Bool,
+        None => ParameterValues::Any,
     };
     Parameter { name: param.name.clone(), values }
 }
@@ -103,7 +103,7 @@ fn in_account(function: &str, parameter: &str) -> Option<Of> {
 mod tests {
     use super::*;
 
-    fn values(function: &str, position: usize, name: &str) -> Option<Values> {
+    fn values(function: &str, position: usize, name: &str) -> Option<ParameterValues> {
         let parameters = Parameters::of(function, position)?;
         let found = parameters.named.into_iter().find(|parameter| parameter.name == name);
         found.map(|parameter| parameter.values)
@@ -112,17 +112,21 @@ mod tests {
     #[test]
     fn what_a_parameter_can_be_follows_from_the_registry_and_the_comments() {
         let get = Parameters::of("iam.profiles.get", 0).expect("it is documented");
-        assert_eq!(get.positional[0].values, Values::Names(Of::Profile));
+        assert_eq!(get.positional[0].values, ParameterValues::Names(Of::Profile));
         let add = Parameters::of("iam.profiles.add_role", 0).expect("it is documented");
-        assert_eq!(add.positional[1].values, Values::Names(Of::Role));
-        assert_eq!(values("iam.roles.tag", 0, "name"), Some(Values::Names(Of::Role)));
-        assert_eq!(values("iam.profiles.each", 0, "path_prefix"), Some(Values::Names(Of::Path)));
-        assert_eq!(values("iam.profiles.each", 0, "with_tags"), Some(Values::Bool));
-        assert_eq!(values("iam.profiles.delete", 1, "detach"), Some(Values::Bool));
+        assert_eq!(add.positional[1].values, ParameterValues::Names(Of::Role));
+        assert_eq!(values("iam.roles.tag", 0, "name"), Some(ParameterValues::Names(Of::Role)));
+        assert_eq!(
+            values("iam.profiles.each", 0, "path_prefix"),
+            Some(ParameterValues::Names(Of::Path))
+        );
+        assert_eq!(values("iam.profiles.each", 0, "with_tags"), Some(ParameterValues::Bool));
+        assert_eq!(values("iam.profiles.delete", 1, "detach"), Some(ParameterValues::Bool));
         assert_eq!(values("iam.profiles.delete", 1, "name"), None);
-        assert_eq!(values("bulk.each", 1, "label"), Some(Values::Any));
-        let words =
-            |words: &[&str]| Some(Values::Words(words.iter().map(ToString::to_string).collect()));
+        assert_eq!(values("bulk.each", 1, "label"), Some(ParameterValues::Any));
+        let words = |words: &[&str]| {
+            Some(ParameterValues::Words(words.iter().map(ToString::to_string).collect()))
+        };
         assert_eq!(values("bulk.each", 1, "on_error"), words(&["continue", "stop"]));
         assert_eq!(values("report", 1, "format"), words(&["table", "json", "jsonl", "csv"]));
         assert!(Parameters::of("print_nothing", 0).is_none());

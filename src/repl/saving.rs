@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::iam::{self, Run, Stride};
+use crate::iam::{self, Implementation, Stride};
 use crate::lua::scopes::{Chunk, Statement, parse};
 use crate::lua::without_locals;
 use crate::ui::format::count;
@@ -25,17 +25,17 @@ const READ_ONLY: [&str; 19] = [
 
 /// Entry of the REPL.
 #[derive(Clone, Debug, Default)]
-pub struct Entry {
+pub struct SavedEntry {
     /// Text, or the command that has loaded a script.
     pub text: String,
     /// Script that it has loaded.
-    pub loaded: Option<Loaded>,
+    pub loaded: Option<LoadedScript>,
     /// Number of values that it has shown.
     pub values: usize,
     /// Number of changes that it has planned or made.
     pub changes: usize,
     /// Outcome of the entry.
-    pub fate: Fate,
+    pub fate: EntryStatus,
     /// Names that it has assigned, where its text does not determine them: it has failed, or has
     /// loaded a script.
     pub defined: Vec<String>,
@@ -43,7 +43,7 @@ pub struct Entry {
 
 /// Script that was loaded.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedScript {
     /// Name in messages.
     pub name: String,
     /// Text at that time.
@@ -54,7 +54,7 @@ pub struct Loaded {
 
 /// Fate of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fate {
+pub enum EntryStatus {
     /// Changes that stand.
     #[default]
     Stands,
@@ -141,7 +141,7 @@ pub fn defined(text: &str) -> BTreeSet<String> {
 
 /// Script of these entries.
 #[must_use]
-pub fn script(entries: &[Entry], lua: &Lua<'_>) -> Script {
+pub fn script(entries: &[SavedEntry], lua: &Lua<'_>) -> Script {
     let selected = Selection::of(entries, lua);
     let pieces = selected.pieces();
     let text = Text::of(&pieces, lua, false).write();
@@ -181,7 +181,7 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn of(entry: &Entry, lua: &Lua<'_>) -> Self {
+    fn of(entry: &SavedEntry, lua: &Lua<'_>) -> Self {
         if entry.loaded.is_some() {
             return Self { code: String::new(), form: Form::Loaded, chunk: Chunk::default() };
         }
@@ -202,7 +202,7 @@ impl Parsed {
 
 /// Entries of a script, and the kept parts of the others.
 struct Selection<'e> {
-    entries: &'e [Entry],
+    entries: &'e [SavedEntry],
     parsed: Vec<Parsed>,
     reasons: Vec<Option<Reason>>,
     /// Statements that are kept of entries that are left out.
@@ -216,14 +216,14 @@ struct Selection<'e> {
 }
 
 impl<'e> Selection<'e> {
-    fn of(entries: &'e [Entry], lua: &Lua<'_>) -> Self {
+    fn of(entries: &'e [SavedEntry], lua: &Lua<'_>) -> Self {
         let parsed: Vec<_> = entries.iter().map(|entry| Parsed::of(entry, lua)).collect();
         let reasons = entries.iter().map(|entry| match entry.fate {
-            Fate::Failed => Some(Reason::Failed),
-            Fate::Undone => Some(Reason::Undone),
-            Fate::Discarded => Some(Reason::Discarded),
-            Fate::Stands => {
-                let is_runbook = |loaded: &Loaded| loaded.source.contains("runbook");
+            EntryStatus::Failed => Some(Reason::Failed),
+            EntryStatus::Undone => Some(Reason::Undone),
+            EntryStatus::Discarded => Some(Reason::Discarded),
+            EntryStatus::Stands => {
+                let is_runbook = |loaded: &LoadedScript| loaded.source.contains("runbook");
                 entry.loaded.as_ref().is_some_and(is_runbook).then_some(Reason::Runbook)
             }
         });
@@ -253,7 +253,7 @@ impl<'e> Selection<'e> {
     /// Names that an entry has defined.
     fn defined(&self, at: usize) -> Vec<String> {
         let entry = &self.entries[at];
-        let mut names: Vec<_> = if entry.fate == Fate::Failed || entry.loaded.is_some() {
+        let mut names: Vec<_> = if entry.fate == EntryStatus::Failed || entry.loaded.is_some() {
             entry.defined.clone()
         } else {
             self.parsed[at].chunk.defined().map(str::to_owned).collect()
@@ -446,7 +446,7 @@ fn is_listing(code: &str) -> bool {
     let (Some(path), None) = (calls.next(), calls.next()) else { return false };
     let operation = path.strip_prefix("iam.").and_then(iam::find);
     operation.is_some_and(
-        |operation| matches!(&operation.run, Run::Iterate(iterate) if iterate.by == Stride::Item),
+        |operation| matches!(&operation.run, Implementation::Iterate(iterate) if iterate.by == Stride::Item),
     )
 }
 
@@ -459,7 +459,7 @@ struct Piece {
     sets_last: bool,
     shows: bool,
     changes: bool,
-    loaded: Option<Loaded>,
+    loaded: Option<LoadedScript>,
 }
 
 impl Piece {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::record::ExecutionOutcome;
 use crate::clock::milliseconds;
-use crate::lua::{CatchUp, Job};
+use crate::lua::{CatchUp, JobSpec};
 
 /// Delay after which a due time counts as missed.
 pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -30,7 +30,7 @@ pub const MAX_COUNTED: u64 = 1000;
 
 /// Progress of a job, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct JobProgress {
     /// Timing of the job, as text. A changed timing restarts the progress.
     pub timing: String,
     /// Last due time that was handled. All before it are done.
@@ -41,7 +41,7 @@ pub struct Entry {
     pub tries: Option<Tries>,
 }
 
-impl Entry {
+impl JobProgress {
     /// Progress of a new job: due times count from `now`.
     #[must_use]
     pub fn new(timing: String, now: Timestamp) -> Self {
@@ -87,17 +87,23 @@ pub enum Next {
     /// Do nothing until that time; `None`: never.
     Wait(Option<Timestamp>),
     /// Continue from this progress: the clock was set back by more than a day.
-    Recount(Entry),
+    Recount(JobProgress),
 }
 
 /// Returns the next step of a job that is not running. `seen` is a due time that was reached on
 /// time and waits for a free slot.
 #[must_use]
-pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: Timestamp) -> Next {
+pub fn next(
+    job: &JobSpec,
+    path: &str,
+    entry: &JobProgress,
+    seen: Option<Timestamp>,
+    now: Timestamp,
+) -> Next {
     if entry.handled > after(now, MAX_CLOCK_ERROR) {
         let tries = entry.tries.map(|tries| Tries { again: Some(now), ..tries });
         let free = entry.free.min(now);
-        return Next::Recount(Entry { handled: now, free, tries, ..entry.clone() });
+        return Next::Recount(JobProgress { handled: now, free, tries, ..entry.clone() });
     }
     if let Some(tries) = entry.tries {
         let again = tries.again.unwrap_or(now);
@@ -123,7 +129,7 @@ pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: 
 /// Start of a job for a due time: the due time plus its jitter. The jitter is a hash of path and
 /// due time, so every scheduler computes the same.
 #[must_use]
-pub fn start(job: &Job, path: &str, due: Timestamp) -> Timestamp {
+pub fn start(job: &JobSpec, path: &str, due: Timestamp) -> Timestamp {
     let jitter = u64::try_from(job.jitter.as_millis()).unwrap_or(u64::MAX);
     if jitter == 0 {
         return due;
@@ -134,7 +140,7 @@ pub fn start(job: &Job, path: &str, due: Timestamp) -> Timestamp {
 }
 
 /// Last due time, from `first` on, whose start lies before `before`.
-fn last_missed(job: &Job, path: &str, first: Timestamp, before: Timestamp) -> Timestamp {
+fn last_missed(job: &JobSpec, path: &str, first: Timestamp, before: Timestamp) -> Timestamp {
     // Searches windows of growing length before `before` first, so that a year of minutes is not
     // iterated.
     const WINDOWS: [i64; 5] = [1, 60, 24 * 60, 32 * 24 * 60, 366 * 24 * 60];
@@ -151,7 +157,7 @@ fn last_missed(job: &Job, path: &str, first: Timestamp, before: Timestamp) -> Ti
 }
 
 /// Number of due times after `handled`, up to `last`; at most [`MAX_COUNTED`].
-fn count(job: &Job, handled: Timestamp, last: Timestamp) -> u64 {
+fn count(job: &JobSpec, handled: Timestamp, last: Timestamp) -> u64 {
     let (mut at, mut n) = (handled, 0);
     while n < MAX_COUNTED {
         match job.timing.after(at).filter(|due| *due <= last) {
@@ -177,13 +183,13 @@ pub enum NextStep {
 /// which an operator started, is not retried.
 #[must_use]
 pub fn ended(
-    job: &Job,
-    entry: &Entry,
+    job: &JobSpec,
+    entry: &JobProgress,
     is_for_a_moment: bool,
     (outcome, exit_code): (ExecutionOutcome, Option<u8>),
     now: Timestamp,
-) -> (Entry, NextStep) {
-    let entry = Entry { free: now, ..entry.clone() };
+) -> (JobProgress, NextStep) {
+    let entry = JobProgress { free: now, ..entry.clone() };
     let has_failed = !matches!(outcome, ExecutionOutcome::Done | ExecutionOutcome::Skipped);
     let Some(mut tries) = entry.tries.filter(|_| is_for_a_moment) else {
         return (entry, if has_failed { NextStep::Failed } else { NextStep::Over });
@@ -206,13 +212,13 @@ pub fn ended(
         None if has_failed => NextStep::Failed,
         None => NextStep::Over,
     };
-    (Entry { tries: again.map(|_| tries), ..entry }, verdict)
+    (JobProgress { tries: again.map(|_| tries), ..entry }, verdict)
 }
 
 /// Delay before the next attempt after that many failures; `None` if there is none.
 #[must_use]
 pub fn retry_delay(
-    job: &Job,
+    job: &JobSpec,
     failures: u32,
     outcome: ExecutionOutcome,
     exit_code: Option<u8>,
@@ -234,13 +240,13 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Entry, Next, NextStep, Tries, ended, next, start};
+    use super::{JobProgress, Next, NextStep, Tries, ended, next, start};
     use crate::cron::Timing;
-    use crate::lua::{CatchUp, Job, OnFailure};
+    use crate::lua::{CatchUp, JobSpec, OnFailure};
     use crate::schedule::record::ExecutionOutcome;
 
-    fn job(every: u64) -> Job {
-        Job {
+    fn job(every: u64) -> JobSpec {
+        JobSpec {
             timing: Timing::every(Duration::from_secs(every)).expect("an interval"),
             jitter: Duration::ZERO,
             catch_up: CatchUp::Once,
@@ -254,8 +260,8 @@ mod tests {
         format!("2026-11-24T{text}Z").parse().expect("a moment")
     }
 
-    fn entry(handled: &str, free: &str) -> Entry {
-        Entry { free: at(free), ..Entry::new("every".into(), at(handled)) }
+    fn entry(handled: &str, free: &str) -> JobProgress {
+        JobProgress { free: at(free), ..JobProgress::new("every".into(), at(handled)) }
     }
 
     #[test]
@@ -286,7 +292,7 @@ mod tests {
             next(&job, "p", &entry, None, now),
             Next::Skip { last: at("10:00:20"), missed: 2 }
         );
-        let skipped = Entry { handled: at("10:00:20"), ..entry };
+        let skipped = JobProgress { handled: at("10:00:20"), ..entry };
         assert_eq!(
             next(&job, "p", &skipped, None, now),
             Next::Start { due: at("10:00:30"), missed: 0 }
@@ -296,7 +302,8 @@ mod tests {
     #[test]
     fn a_year_of_seconds_is_caught_up_without_walking_through_it() {
         let job = job(1);
-        let long_ago = Entry::new("every".into(), "2025-11-24T00:00:00Z".parse().expect("it is"));
+        let long_ago =
+            JobProgress::new("every".into(), "2025-11-24T00:00:00Z".parse().expect("it is"));
         let next = next(&job, "p", &long_ago, None, at("10:00:00"));
         assert_eq!(next, Next::Start { due: at("09:58:59"), missed: super::MAX_COUNTED });
     }
@@ -306,7 +313,8 @@ mod tests {
         let job = job(60);
         let ahead = entry("11:00:00", "11:00:01");
         assert_eq!(next(&job, "p", &ahead, None, at("10:00:00")), Next::Wait(Some(at("11:01:00"))));
-        let wrong = Entry::new("every".into(), "2036-01-01T00:00:00Z".parse().expect("a moment"));
+        let wrong =
+            JobProgress::new("every".into(), "2036-01-01T00:00:00Z".parse().expect("a moment"));
         let Next::Recount(entry) = next(&job, "p", &wrong, None, at("10:00:00")) else {
             panic!("a clock that was ten years ahead was wrong");
         };
@@ -315,7 +323,7 @@ mod tests {
 
     #[test]
     fn jitter_is_the_same_each_time_and_not_the_same_for_all() {
-        let job = Job { jitter: Duration::from_mins(10), ..job(3600) };
+        let job = JobSpec { jitter: Duration::from_mins(10), ..job(3600) };
         let delays: std::collections::BTreeSet<_> = (0..50)
             .map(|n| {
                 let path = format!("/jobs/{n}.lua");
@@ -330,10 +338,10 @@ mod tests {
 
     #[test]
     fn tries_grow_apart_and_end() {
-        let job = Job { retries: 2, ..job(3600) };
+        let job = JobSpec { retries: 2, ..job(3600) };
         let mut now = at("10:00:00");
         let tries = Tries { due: at("10:00:00"), attempt: 1, failures: 0, kills: 0, again: None };
-        let mut entry = Entry { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
+        let mut entry = JobProgress { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
         let mut pauses = Vec::new();
         loop {
             let (after, verdict) =
@@ -349,7 +357,7 @@ mod tests {
         }
         assert_eq!(pauses, [10, 20]);
         for code in [2, 4] {
-            let entry = Entry { tries: Some(tries), ..entry.clone() };
+            let entry = JobProgress { tries: Some(tries), ..entry.clone() };
             let (_, verdict) =
                 ended(&job, &entry, true, (ExecutionOutcome::Failed, Some(code)), now);
             assert_eq!(verdict, NextStep::Failed, "exit code {code} would come again");
@@ -360,7 +368,7 @@ mod tests {
     fn what_was_killed_begins_again_unless_it_is_to_be_left_out_or_dies_each_time() {
         let mut job = job(3600);
         let tries = Tries { due: at("10:00:00"), attempt: 1, failures: 0, kills: 0, again: None };
-        let mut entry = Entry { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
+        let mut entry = JobProgress { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
         let now = at("10:05:00");
         for kill in 1..=3 {
             let (after, verdict) = ended(&job, &entry, true, (ExecutionOutcome::Killed, None), now);

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::job_set::{one_line, wait_until_settled};
-use super::log::{Level, Log, Origin, Stream};
+use super::log::{Level, Log, LogOrigin, Stream};
 use super::record::{Execution, ExecutionOutcome};
 use super::recovery;
 use super::scheduler::{Start, due_text};
@@ -273,7 +273,7 @@ impl Executor {
     }
 
     /// Output streams of a runbook.
-    fn output(&self, origin: &Origin, tail: &Tail) -> Output {
+    fn output(&self, origin: &LogOrigin, tail: &Tail) -> Output {
         let (out, err): (Box<dyn Write>, Box<dyn Write>) = match self.1 {
             OutputMode::InLog => {
                 let to = |stream| self.0.log.writer(Level::Info, origin.clone(), stream);
@@ -289,7 +289,7 @@ impl Executor {
     }
 
     /// Receiver of the messages of `log`; `None` if they are printed.
-    fn messages(&self, origin: &Origin, tail: &Tail) -> Option<crate::lua::Log> {
+    fn messages(&self, origin: &LogOrigin, tail: &Tail) -> Option<crate::lua::Log> {
         if self.1 == OutputMode::AsRun {
             return None;
         }
@@ -342,7 +342,7 @@ impl Executor {
         config: &RunConfig,
         script: &str,
         rules: &SessionConfig,
-        origin: &Origin,
+        origin: &LogOrigin,
     ) -> Result<()> {
         let unclear = locked(&self.0.unclear).clone();
         let rules = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };

@@ -16,10 +16,10 @@ use super::failure;
 use crate::app::run;
 use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
-use crate::lua::Job;
+use crate::lua::JobSpec;
 use crate::lua::sandbox::Permissions;
 use crate::lua::scopes::parse;
-use crate::lua::tokens::{Kind as token, Token, tokens};
+use crate::lua::tokens::{Token, TokenKind as token, tokens};
 use crate::spec;
 
 /// Time without changes after which a changed file is read, so that no half-written file is read.
@@ -44,7 +44,7 @@ const NO_MANIFEST: &str =
 
 /// Kind of file at a path.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum FileKind {
     /// Runbook with a schedule.
     Job(Arc<Runbook>),
     /// Runbook that cannot run, with the reason.
@@ -59,7 +59,7 @@ pub struct Runbook {
     /// Description in its manifest.
     pub description: Option<String>,
     /// Schedule, retries and notifications.
-    pub job: Job,
+    pub job: JobSpec,
 }
 
 /// Job, or a broken runbook.
@@ -102,17 +102,17 @@ pub struct Refresh {
 #[derive(Debug)]
 struct Candidate {
     stamp: Stamp,
-    what: What,
+    what: FileKind,
     /// Stamp of a newer version, and the time of the refresh that found it first.
     changed: Option<(Stamp, Duration)>,
 }
 
 /// Manifest of a file, with the stamp of the version that was read.
-type Answer = (PathBuf, Stamp, What);
+type ManifestRead = (PathBuf, Stamp, FileKind);
 
 /// Manifests that are being read, each on its own thread.
 struct Asked {
-    answers: (Sender<Answer>, Receiver<Answer>),
+    answers: (Sender<ManifestRead>, Receiver<ManifestRead>),
     /// Manifests that are not read yet, with their start.
     waiting: BTreeMap<PathBuf, (Stamp, Instant)>,
     threads: usize,
@@ -132,7 +132,7 @@ impl Asked {
         wanted: Vec<(PathBuf, Stamp, bool)>,
         manifest_settings: &Asking,
         patience: Duration,
-    ) -> Vec<Answer> {
+    ) -> Vec<ManifestRead> {
         let end = Instant::now() + patience;
         let mut wanted = wanted.into_iter();
         let mut came = Vec::new();
@@ -167,11 +167,11 @@ impl Asked {
 
     /// Gives up runbooks that do not finish, such as one in a long `string.find`. Their threads
     /// keep running.
-    fn give_up(&mut self) -> Vec<Answer> {
+    fn give_up(&mut self) -> Vec<ManifestRead> {
         let is_over = |since: &Instant| since.elapsed() >= self.hanging;
         let over = self.waiting.iter().filter(|(_, (_, since))| is_over(since));
         let over: Vec<_> = over
-            .map(|(path, (stamp, _))| (path.clone(), *stamp, What::Broken(NO_MANIFEST.into())))
+            .map(|(path, (stamp, _))| (path.clone(), *stamp, FileKind::Broken(NO_MANIFEST.into())))
             .collect();
         for (path, ..) in &over {
             self.waiting.remove(path);
@@ -192,7 +192,7 @@ impl Asked {
         let thread = std::thread::Builder::new().name("iamlua-manifest".into());
         if let Err(error) = thread.spawn(work) {
             let error = Error::io("cannot start a thread that reads it", error);
-            let _ = self.answers.0.send((path, stamp, What::Broken(one_line(&error))));
+            let _ = self.answers.0.send((path, stamp, FileKind::Broken(one_line(&error))));
         }
     }
 }
@@ -266,7 +266,7 @@ impl JobSet {
             if path.is_dir() {
                 // The folder may have replaced a file that was a job.
                 let before = self.seen.remove(path);
-                has_changed |= before.is_some_and(|seen| seen.what != What::Other);
+                has_changed |= before.is_some_and(|seen| seen.what != FileKind::Other);
                 for file in runbooks_in(path) {
                     there.entry(file).or_insert(false);
                 }
@@ -281,7 +281,7 @@ impl JobSet {
             let stamp = stamp(&path);
             let seen = self.seen.entry(path.clone()).or_insert_with(|| Candidate {
                 stamp: UNREAD,
-                what: What::Other,
+                what: FileKind::Other,
                 changed: Some((stamp, now)),
             });
             if seen.stamp == stamp {
@@ -330,9 +330,9 @@ impl JobSet {
             .seen
             .iter()
             .filter_map(|(path, seen)| match &seen.what {
-                What::Job(runbook) => Some((path, Ok(Arc::clone(runbook)))),
-                What::Broken(why) => Some((path, Err(why.clone()))),
-                What::Other => None,
+                FileKind::Job(runbook) => Some((path, Ok(Arc::clone(runbook)))),
+                FileKind::Broken(why) => Some((path, Err(why.clone()))),
+                FileKind::Other => None,
             })
             .collect();
         let paths: Vec<_> = listed.iter().map(|(path, _)| path.as_path()).collect();
@@ -392,15 +392,15 @@ fn stamp(path: &Path) -> Stamp {
 
 /// Reads the kind of file at a path. A path on the command line must be a job; a folder may hold
 /// other files.
-fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) -> What {
+fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) -> FileKind {
     if stamp.is_none() {
-        return if is_named { What::Broken("it is gone".into()) } else { What::Other };
+        return if is_named { FileKind::Broken("it is gone".into()) } else { FileKind::Other };
     }
     if path.to_str().is_none() {
-        return What::Broken("its name is no UTF-8: give it another name".into());
+        return FileKind::Broken("its name is no UTF-8: give it another name".into());
     }
     let no_job = |why: &str| {
-        if is_named { What::Broken(why.to_owned()) } else { What::Other }
+        if is_named { FileKind::Broken(why.to_owned()) } else { FileKind::Other }
     };
     // Reading from a pipe would block.
     if !path.is_file() {
@@ -408,7 +408,7 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) ->
     }
     let loaded = match Loaded::read(&Script::File(path.to_owned())) {
         Ok(loaded) => loaded,
-        Err(error) => return What::Broken(one_line(&error)),
+        Err(error) => return FileKind::Broken(one_line(&error)),
     };
     // A module without a manifest is not run.
     let mention = mention(&loaded.source);
@@ -425,9 +425,9 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) ->
         // A script that calls iam first may not be a runbook.
         Err(error) if error.kind == Kind::Refused => return no_job(&one_line(&error)),
         Err(error) if error.kind == Kind::Timeout => {
-            return What::Broken(NO_MANIFEST.into());
+            return FileKind::Broken(NO_MANIFEST.into());
         }
-        Err(error) => return What::Broken(one_line(&error)),
+        Err(error) => return FileKind::Broken(one_line(&error)),
         Ok(None) => return no_job("it does not call runbook { … }, so it says no schedule"),
         Ok(Some(manifest)) => manifest,
     };
@@ -435,7 +435,7 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) ->
         return no_job("its manifest has neither schedule nor every, so it is never due");
     };
     if !declared.required.is_empty() {
-        return What::Broken(format!(
+        return FileKind::Broken(format!(
             "it cannot run without {}: give its parameters defaults",
             declared.required.join(", ")
         ));
@@ -447,15 +447,15 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) ->
         .map(|(access, what)| access.flag(what))
         .collect();
     if !missing.is_empty() {
-        return What::Broken(format!(
+        return FileKind::Broken(format!(
             "it wants more than it was granted: start iamlua schedule with {}",
             missing.join(" ")
         ));
     }
     if let Err(error) = failure::check(&job.on_failure, &manifest_settings.permissions) {
-        return What::Broken(one_line(&error));
+        return FileKind::Broken(one_line(&error));
     }
-    What::Job(Arc::new(Runbook { description: declared.description, job }))
+    FileKind::Job(Arc::new(Runbook { description: declared.description, job }))
 }
 
 /// Waits until a file is unchanged for [`SETTLED`], so that no half-written file runs. Gives up on

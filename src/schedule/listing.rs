@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::due::{self, Entry, Next};
+use super::due::{self, JobProgress, Next};
 use super::job_lock::JobLock;
 use super::job_set::{Listed, Runbook};
 use super::record::Execution;
@@ -184,15 +184,15 @@ struct Coming {
 fn coming<'a>(
     runbook: &'a Runbook,
     path: &'a str,
-    entry: Option<&Entry>,
+    entry: Option<&JobProgress>,
     now: Timestamp,
 ) -> impl Iterator<Item = Coming> + 'a {
     let timing = runbook.job.timing.words();
     // The same progress as after a takeover by the scheduler.
     let mut entry = match entry {
         Some(entry) if entry.timing == timing => entry.clone(),
-        Some(entry) => Entry { timing, handled: entry.handled.max(now), ..entry.clone() },
-        None => Entry::new(timing, now),
+        Some(entry) => JobProgress { timing, handled: entry.handled.max(now), ..entry.clone() },
+        None => JobProgress::new(timing, now),
     };
     let mut at = now;
     std::iter::from_fn(move || {

@@ -76,7 +76,7 @@ impl Level {
 
 /// Job, run and account that a line belongs to. Clones are cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct LogOrigin {
     /// Name of the job.
     pub job: Option<Arc<str>>,
     /// Id of the run.
@@ -85,7 +85,7 @@ pub struct Origin {
     pub account: Option<Arc<str>>,
 }
 
-impl Origin {
+impl LogOrigin {
     /// Origin of lines that belong to a job, but to no run.
     #[must_use]
     pub fn job(name: &str) -> Self {
@@ -149,7 +149,13 @@ impl Log {
     }
 
     /// Writes one line. Errors are ignored: work continues without a log.
-    pub fn line(&self, level: Level, origin: &Origin, message: &str, fields: &[(String, Value)]) {
+    pub fn line(
+        &self,
+        level: Level,
+        origin: &LogOrigin,
+        message: &str,
+        fields: &[(String, Value)],
+    ) {
         if level < self.0.least {
             return;
         }
@@ -167,7 +173,7 @@ impl Log {
 
     /// Writer that logs each line of the output of a job.
     #[must_use]
-    pub fn writer(&self, level: Level, origin: Origin, stream: Stream) -> Printed {
+    pub fn writer(&self, level: Level, origin: LogOrigin, stream: Stream) -> Printed {
         let fields = [("stream".to_owned(), stream.name().into())];
         Printed { log: self.clone(), level, origin, fields, line: Vec::new(), cut: 0 }
     }
@@ -178,7 +184,7 @@ impl Log {
 pub struct Printed {
     log: Log,
     level: Level,
-    origin: Origin,
+    origin: LogOrigin,
     fields: [(String, Value); 1],
     /// Line so far.
     line: Vec<u8>,
@@ -245,7 +251,7 @@ impl Drop for Printed {
 fn text_line(
     now: Timestamp,
     level: Level,
-    origin: &Origin,
+    origin: &LogOrigin,
     message: &str,
     fields: &[(String, Value)],
 ) -> String {
@@ -292,7 +298,7 @@ fn quoted(text: &str) -> String {
 fn json_line(
     now: Timestamp,
     level: Level,
-    origin: &Origin,
+    origin: &LogOrigin,
     message: &str,
     fields: &[(String, Value)],
 ) -> String {
@@ -336,7 +342,7 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::{Value, json};
 
-    use super::{Format, Level, Log, Origin, Stream};
+    use super::{Format, Level, Log, LogOrigin, Stream};
     use crate::clock::{Clock, ManualClock};
 
     /// Sink that keeps each call of `write`.
@@ -367,8 +373,8 @@ mod tests {
         }
     }
 
-    fn origin() -> Origin {
-        Origin {
+    fn origin() -> LogOrigin {
+        LogOrigin {
             job: Some("clean up".into()),
             run: Some("20261124-170000-417k7".into()),
             account: Some("AWS account 123456789012".into()),
@@ -387,8 +393,8 @@ mod tests {
             ("deep".to_owned(), json!({ "a": [1] })),
         ];
         log.line(Level::Warn, &origin(), "one\ntwo\u{9b}2J \u{202e}", &fields);
-        log.line(Level::Info, &Origin::default(), "started", &[]);
-        log.line(Level::Debug, &Origin::default(), "left out", &[]);
+        log.line(Level::Info, &LogOrigin::default(), "started", &[]);
+        log.line(Level::Debug, &LogOrigin::default(), "left out", &[]);
         let lines = calls.taken();
         assert_eq!(
             lines,
@@ -411,7 +417,7 @@ mod tests {
             ("run".to_owned(), json!("and mine")),
             ("n".to_owned(), json!(null)),
         ];
-        log.line(Level::Error, &Origin::job("x"), "bad \u{1b}[0m \u{9b} \u{202e} ü", &fields);
+        log.line(Level::Error, &LogOrigin::job("x"), "bad \u{1b}[0m \u{9b} \u{202e} ü", &fields);
         let lines = calls.taken();
         assert!(!lines[0].trim_end().contains(crate::escape::acts), "{}", lines[0]);
         let line: Value = serde_json::from_str(&lines[0]).expect("JSON");
@@ -446,7 +452,7 @@ mod tests {
     fn a_line_without_end_takes_no_more_memory_and_says_what_is_missing() {
         let calls = Calls::default();
         let log = calls.log(Format::Text, Level::Info);
-        let mut out = log.writer(Level::Info, Origin::default(), Stream::Out);
+        let mut out = log.writer(Level::Info, LogOrigin::default(), Stream::Out);
         // The limit falls into the middle of a character.
         out.write_all(b"x").expect("written");
         for _ in 0..10_000 {
@@ -469,7 +475,7 @@ mod tests {
         let log = calls.log(Format::Json, Level::Info);
         std::thread::scope(|scope| {
             for job in ["a", "b", "c"] {
-                let mut out = log.writer(Level::Info, Origin::job(job), Stream::Out);
+                let mut out = log.writer(Level::Info, LogOrigin::job(job), Stream::Out);
                 scope.spawn(move || {
                     for n in 0..200 {
                         writeln!(out, "{job} {n}").expect("written");

@@ -29,7 +29,7 @@ use tokio::runtime::Handle;
 use executor::{Executor, RunConfig};
 use job_set::{Asking, JobSet, Listed, Runbook, one_line};
 use live_status::LiveStatus;
-use log::{Level, Log, Origin};
+use log::{Level, Log, LogOrigin};
 use record::Execution;
 use reloader::Reloader;
 use scheduler::{Holds, Runner, Scheduler, Start};
@@ -72,7 +72,7 @@ pub struct Settings {
 }
 
 /// Event for the loop.
-enum Event {
+enum ScheduleEvent {
     Ended(Box<Execution>),
     Notified(String),
     Jobs(Vec<Listed>),
@@ -83,7 +83,7 @@ enum Event {
 struct ThreadRunner {
     config: Arc<RunConfig>,
     executor: Executor,
-    events: Sender<Event>,
+    events: Sender<ScheduleEvent>,
     runtime: Handle,
     log: Log,
 }
@@ -93,7 +93,7 @@ impl Runner for ThreadRunner {
         let events = self.events.clone();
         self.executor.start(Arc::clone(&self.config), start, move |execution| {
             // Without the loop the process is ending.
-            let _ = events.send(Event::Ended(Box::new(execution)));
+            let _ = events.send(ScheduleEvent::Ended(Box::new(execution)));
         });
     }
 
@@ -108,7 +108,7 @@ impl Runner for ThreadRunner {
             // A notification that failed after all attempts is in the log, and is not repeated at
             // the next start.
             failure::tell(whom, &execution, &log, &failure::PAUSES).await;
-            let _ = events.send(Event::Notified(execution.run));
+            let _ = events.send(ScheduleEvent::Notified(execution.run));
         });
     }
 }
@@ -126,7 +126,7 @@ pub fn run(settings: &Settings) -> Result<u8> {
     let to_log = log.clone();
     let listens = move || {
         for text in says {
-            to_log.line(Level::Info, &Origin::default(), text.trim_end(), &[]);
+            to_log.line(Level::Info, &LogOrigin::default(), text.trim_end(), &[]);
         }
     };
     std::thread::Builder::new()
@@ -139,7 +139,7 @@ pub fn run(settings: &Settings) -> Result<u8> {
     // notifications again.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     if result.is_ok() {
-        log.line(Level::Info, &Origin::default(), "ended", &[]);
+        log.line(Level::Info, &LogOrigin::default(), "ended", &[]);
     }
     result
 }
@@ -147,8 +147,8 @@ pub fn run(settings: &Settings) -> Result<u8> {
 fn work(
     settings: &Settings,
     runtime: &Handle,
-    events: Sender<Event>,
-    heard: &Receiver<Event>,
+    events: Sender<ScheduleEvent>,
+    heard: &Receiver<ScheduleEvent>,
 ) -> Result<u8> {
     let log = &settings.log;
     let store = Store::open(&settings.folder)?;
@@ -178,7 +178,7 @@ fn work(
     if broken > 0 {
         fields.push(("broken".into(), broken.into()));
     }
-    log.line(Level::Info, &Origin::default(), &text, &fields);
+    log.line(Level::Info, &LogOrigin::default(), &text, &fields);
     let executor = Executor::new(runtime.clone(), log.clone(), settings.folder.clone());
     let runner = ThreadRunner {
         config: Arc::new(RunConfig::new(settings.options.clone())),
@@ -193,12 +193,12 @@ fn work(
     (settings.show)(scheduler.live_status(), runtime, log)?;
     let to_loop = events.clone();
     signals::tell_each_signal(move |signal| {
-        let _ = to_loop.send(Event::Signal(signal));
+        let _ = to_loop.send(ScheduleEvent::Signal(signal));
     })?;
     scheduler.take_over(jobs);
     let paths = job_set.paths().to_vec();
     let reloader = Reloader::start(paths, job_set, manifest_settings.clone(), move |jobs| {
-        let _ = events.send(Event::Jobs(jobs));
+        let _ = events.send(ScheduleEvent::Jobs(jobs));
     })?;
     let mut deadline = None;
     loop {
@@ -219,13 +219,13 @@ fn work(
         // Handles all waiting events before the next tick.
         while let Ok(event_now) = event {
             match event_now {
-                Event::Ended(execution) => scheduler.ended(*execution),
-                Event::Notified(run) => scheduler.notified(&run),
-                Event::Jobs(jobs) => scheduler.take_over(jobs),
-                Event::Signal(Heard::Reread) => {
+                ScheduleEvent::Ended(execution) => scheduler.ended(*execution),
+                ScheduleEvent::Notified(run) => scheduler.notified(&run),
+                ScheduleEvent::Jobs(jobs) => scheduler.take_over(jobs),
+                ScheduleEvent::Signal(Heard::Reread) => {
                     reread(settings, &mut scheduler, &reloader, &manifest_settings);
                 }
-                Event::Signal(Heard::End) => {
+                ScheduleEvent::Signal(Heard::End) => {
                     scheduler.end();
                     executor.stop();
                     deadline = Some(Instant::now() + settings.grace);
@@ -241,7 +241,7 @@ fn work(
                             }
                         ),
                     };
-                    log.line(Level::Info, &Origin::default(), &text, &[]);
+                    log.line(Level::Info, &LogOrigin::default(), &text, &[]);
                 }
             }
             event = heard.try_recv().map_err(|_| RecvTimeoutError::Timeout);
@@ -299,11 +299,11 @@ fn reread(
         Ok(options) => options,
         Err(error) => {
             let text = format!("cannot be read anew, so all stays as it is: {}", one_line(&error));
-            log.line(Level::Error, &Origin::default(), &text, &[]);
+            log.line(Level::Error, &LogOrigin::default(), &text, &[]);
             return;
         }
     };
-    log.line(Level::Info, &Origin::default(), "told to read anew", &[]);
+    log.line(Level::Info, &LogOrigin::default(), "told to read anew", &[]);
     let rates = scheduler.runner().config.options.rules.rates.clone();
     let rules = crate::session::SessionConfig { rates, ..options.rules.clone() };
     let options = RunSettings { rules, ..options };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::log::{Level, Log, Origin};
+use super::log::{Level, Log, LogOrigin};
 use super::record::Quota;
 use crate::error::Result;
 use crate::session::Gate;
@@ -22,7 +22,7 @@ pub async fn poll(gate: Gate, log: Log, on_quota: impl Fn(Quota)) {
             }
             Ok(None) => {
                 let text = "the number of instance profiles is not shown: iam:GetAccountSummary is not allowed";
-                log.line(Level::Info, &Origin::default(), text, &[]);
+                log.line(Level::Info, &LogOrigin::default(), text, &[]);
                 return;
             }
             Err(error) => {
@@ -30,7 +30,7 @@ pub async fn poll(gate: Gate, log: Log, on_quota: impl Fn(Quota)) {
                 if last_error.as_ref() != Some(&why) {
                     let fields = [("why".to_owned(), why.clone().into())];
                     let text = "cannot ask how many instance profiles there are";
-                    log.line(Level::Warn, &Origin::default(), text, &fields);
+                    log.line(Level::Warn, &LogOrigin::default(), text, &fields);
                     last_error = Some(why);
                 }
             }

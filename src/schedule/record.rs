@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::log::Origin;
+use super::log::LogOrigin;
 use crate::cron::Timing;
 
 /// Outcome of an execution.
@@ -139,8 +139,8 @@ impl Execution {
 
     /// Origin of its log lines.
     #[must_use]
-    pub fn origin(&self) -> Origin {
-        Origin {
+    pub fn origin(&self) -> LogOrigin {
+        LogOrigin {
             job: Some(self.job.as_str().into()),
             run: Some(self.run.as_str().into()),
             account: self.account.as_deref().map(Into::into),

@@ -10,7 +10,7 @@ use crate::error::{Kind, Result};
 use crate::iam::snapshot::Effect;
 use crate::session::apply::check_accounts;
 use crate::session::destination::{Destination, Places};
-use crate::session::journal::records::{Recorded, Records, Run};
+use crate::session::journal::records::{RecordedChange, Records, Run};
 use crate::session::recover::{self, describe};
 use crate::session::{Gate, Session, SessionConfig};
 use crate::spec;
@@ -121,7 +121,7 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
             Effect::Happened => happened += 1,
             Effect::NotHappened => {}
             Effect::Drifted(differences) => {
-                let Recorded { name, site, .. } = &finding.change;
+                let RecordedChange { name, site, .. } = &finding.change;
                 let place = places.suffix(*site);
                 unclear
                     .push(format!("{name}{place}: {}", describe(differences, "after the change")));

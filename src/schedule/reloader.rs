@@ -15,14 +15,14 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval while a file is changing.
 const CHANGING_INTERVAL: Duration = Duration::from_millis(100);
 
-enum Command {
+enum ReloadCommand {
     Look,
     Reread(Box<Asking>),
 }
 
 /// Handle to the thread.
 #[derive(Clone)]
-pub struct Reloader(Sender<Command>);
+pub struct Reloader(Sender<ReloadCommand>);
 
 impl Reloader {
     /// Starts watching the files of a job set. `tell` receives the jobs when they have changed.
@@ -39,7 +39,7 @@ impl Reloader {
         let heard = orders.clone();
         let mut following = PathWatcher::new(move |_| {
             // Sending fails only if the thread has ended.
-            let _ = heard.send(Command::Look);
+            let _ = heard.send(ReloadCommand::Look);
         })?;
         let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
@@ -64,12 +64,12 @@ impl Reloader {
     /// Reads all files again, with these permissions.
     pub fn reread(&self, manifest_settings: Asking) {
         // The thread lives as long as the process.
-        let _ = self.0.send(Command::Reread(Box::new(manifest_settings)));
+        let _ = self.0.send(ReloadCommand::Reread(Box::new(manifest_settings)));
     }
 }
 
 fn work(
-    orders: &Receiver<Command>,
+    orders: &Receiver<ReloadCommand>,
     mut job_set: JobSet,
     mut manifest_settings: Asking,
     tell: &impl Fn(Vec<Listed>),
@@ -79,11 +79,11 @@ fn work(
     let mut wait = Duration::ZERO;
     loop {
         match orders.recv_timeout(wait) {
-            Ok(Command::Reread(with)) => {
+            Ok(ReloadCommand::Reread(with)) => {
                 manifest_settings = *with;
                 job_set.forget();
             }
-            Ok(Command::Look) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(ReloadCommand::Look) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let looked = job_set.look(&manifest_settings, began.elapsed());

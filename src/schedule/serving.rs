@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::log::{Level, Origin};
+use super::log::{Level, LogOrigin};
 use super::record::Execution;
-use super::status::{self, Changes, Group, History, Listen, Status};
+use super::status::{self, ChangeGroup, Changes, ExecutionHistory, Listen, Status};
 use super::store::Store;
 use super::{Show, quota};
 use crate::app::plan_text::{self, ChangeText};
@@ -19,7 +19,7 @@ use crate::app::run::RunSettings;
 use crate::error::{Kind, Result};
 use crate::session::destination::{Destination, Places};
 use crate::session::journal::ChangeOutcome;
-use crate::session::journal::records::{Recorded, Records};
+use crate::session::journal::records::{RecordedChange, Records};
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::ui::format::{count, number};
 
@@ -51,7 +51,7 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
         runtime.spawn(async move {
             // The server runs until the process ends.
             if let Err(error) = status::serve(status, listener, future::pending()).await {
-                to_log.line(Level::Error, &Origin::default(), &error.to_string(), &[]);
+                to_log.line(Level::Error, &LogOrigin::default(), &error.to_string(), &[]);
             }
         });
         let gate = Gate::new(Session::with(rules.clone()), against.connection());
@@ -77,7 +77,7 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
 /// State folder. It is opened for each request, because requests are few.
 struct StoredHistory(PathBuf);
 
-impl History for StoredHistory {
+impl ExecutionHistory for StoredHistory {
     fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>> {
         let store = Store::open_existing(&self.0)?;
         let executions = store.map(|store| store.history(&path.display().to_string(), most));
@@ -102,13 +102,16 @@ impl History for StoredHistory {
 }
 
 /// Changes of a run, grouped as in `iamlua runs show`.
-fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
+fn changes(sites: &[Destination], recorded: &[RecordedChange]) -> Changes {
     let places = Places::of(sites);
     let mut groups = Vec::new();
     for (name, is_meant) in [
-        ("Done", (|change| change.outcome == Some(ChangeOutcome::Done)) as fn(&Recorded) -> bool),
+        (
+            "Done",
+            (|change| change.outcome == Some(ChangeOutcome::Done)) as fn(&RecordedChange) -> bool,
+        ),
         ("Failed", |change| change.outcome == Some(ChangeOutcome::Failed)),
-        ("In doubt", Recorded::is_open),
+        ("In doubt", RecordedChange::is_open),
     ] {
         let these: Vec<_> = recorded.iter().filter(|change| is_meant(change)).collect();
         let shown =
@@ -130,13 +133,14 @@ fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
             let (all, accounts) = (count(these.len() as u64, "change"), plan_text::places(&shown));
             let plain = |line: String| anstream::adapter::strip_str(&line).to_string();
             let title = plain(format!("{name}: {all}{accounts}"));
-            groups.push(Group { title, lines: lines.into_iter().map(plain).collect() });
+            groups.push(ChangeGroup { title, lines: lines.into_iter().map(plain).collect() });
         }
     }
     let undone_by: BTreeSet<_> =
         recorded.iter().filter_map(|change| change.undone.clone()).collect();
-    let is_standing =
-        |change: &Recorded| change.outcome == Some(ChangeOutcome::Done) && change.undone.is_none();
+    let is_standing = |change: &RecordedChange| {
+        change.outcome == Some(ChangeOutcome::Done) && change.undone.is_none()
+    };
     Changes {
         groups,
         stands: recorded.iter().any(is_standing),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::rate::{Fate, TokenBucketEstimator, Wait};
+use super::rate::{CallResult, TokenBucketEstimator, Wait};
 
 /// Limiters of all accounts; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +92,7 @@ impl Limiter {
             }
         };
         drop(front);
-        Permit { limiter: self, sent, fate: Fate::Unknown }
+        Permit { limiter: self, sent, fate: CallResult::Unknown }
     }
 
     fn rate(&self) -> std::sync::MutexGuard<'_, TokenBucketEstimator> {
@@ -105,12 +105,12 @@ impl Limiter {
 pub struct Permit {
     limiter: Arc<Limiter>,
     sent: f64,
-    fate: Fate,
+    fate: CallResult,
 }
 
 impl Permit {
     /// Records the outcome of the call.
-    pub(super) fn ended(mut self, fate: Fate) {
+    pub(super) fn ended(mut self, fate: CallResult) {
         self.fate = fate;
     }
 }
@@ -154,7 +154,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!next.is_finished());
         for call in under_way {
-            call.ended(Fate::Passed);
+            call.ended(CallResult::Passed);
         }
         drop(next.await.expect("it goes on"));
     }

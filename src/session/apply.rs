@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use super::destination::{Destination, Places};
 use super::journal::ChangeOutcome;
 use super::journal::identities::Identities;
-use super::journal::records::{Recorded, Records};
+use super::journal::records::{RecordedChange, Records};
 use super::plan::{Change, Plan};
 use super::read_cache::{Key, TTL};
 use super::recent::SETTLING;
 use super::recover::{self, describe};
 use super::undo::Excluded;
-use super::{Gate, Origin, Session};
+use super::{ChangeOrigin, Gate, Session};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Effect, Snapshot, Subject, differences};
 
@@ -180,7 +180,7 @@ fn check_undo(records: &Records, plan: &Plan, undone: &str) -> Result<()> {
 /// that reaches the account of a destination.
 pub(super) async fn note_recent(
     gates: &[Gate],
-    changes: &[(Destination, Recorded)],
+    changes: &[(Destination, RecordedChange)],
     gate_of: impl Fn(&Destination) -> Option<usize>,
 ) {
     let now = Timestamp::now().as_millisecond();
@@ -459,7 +459,8 @@ impl Work<'_> {
 
     async fn make(&self, change: &Change) -> Result<()> {
         let (entry, write, args) = change.call()?;
-        let origin = Origin { plan_change: Some(change.number), undoes: change.undoes.clone() };
+        let origin =
+            ChangeOrigin { plan_change: Some(change.number), undoes: change.undoes.clone() };
         self.gates[change.site].write(entry, write, args, origin).await.map(|_| ())
     }
 }

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::read_cache::Key;
-use super::recent::{Chain, Freshness, History, PageRead, Values};
+use super::recent::{Freshness, PageChain, PageRead, SeenValues, StateHistory};
 use super::{Gate, reads};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam::snapshot::{Field, Snapshot, Subject, differences, patched};
@@ -21,15 +21,15 @@ use crate::spec::{Args, Page, Value};
 const PAGE: usize = 100;
 
 /// A read whose answer may need completion.
-pub struct Reading {
+pub struct PendingRead {
     place: Arc<str>,
-    what: What,
+    what: ReadSubject,
     began: Instant,
     page: Option<PageRead>,
 }
 
 /// Subject of a read.
-enum What {
+enum ReadSubject {
     /// One profile or role.
     Record(Key),
     /// A listing of profiles or roles.
@@ -62,7 +62,7 @@ impl Filter {
     }
 }
 
-impl What {
+impl ReadSubject {
     fn of(entry: &Entry, args: &Args) -> Option<Self> {
         let reads = entry.reads()?;
         let key = |subject| Key::new(subject, &args.text("name").unwrap_or_default());
@@ -76,7 +76,7 @@ impl What {
     }
 
     /// Recent changes of the values that a listing contains.
-    fn values(&self, history: &History) -> BTreeMap<String, Values> {
+    fn values(&self, history: &StateHistory) -> BTreeMap<String, SeenValues> {
         match self {
             Self::Tags(_) => history.tags(),
             Self::Policies(..) => history.policies(),
@@ -127,12 +127,12 @@ impl Gate {
     }
 
     /// Prepares a read whose answer may need completion; `None` if no recent change can be in it.
-    pub(super) async fn reading(&self, entry: &Entry, args: &Args) -> Option<Reading> {
+    pub(super) async fn reading(&self, entry: &Entry, args: &Args) -> Option<PendingRead> {
         let place = self.place_of_changes().await?;
-        let what = What::of(entry, args)?;
-        let is_page = !matches!(what, What::Record(_));
+        let what = ReadSubject::of(entry, args)?;
+        let is_page = !matches!(what, ReadSubject::Record(_));
         let page = is_page.then(|| self.session().recent.begin_page());
-        Some(Reading { place, what, began: Instant::now(), page })
+        Some(PendingRead { place, what, began: Instant::now(), page })
     }
 
     /// End of a listing that did not fit into its last page.
@@ -155,7 +155,7 @@ impl Gate {
     /// Answer to a read, completed with the recent changes of this process.
     pub(super) fn completed<'a>(
         &'a self,
-        reading: &'a Reading,
+        reading: &'a PendingRead,
         entry: &'static Entry,
         args: &'a Args,
         answer: Result<Value>,
@@ -163,11 +163,11 @@ impl Gate {
         async move {
             let action = entry.action().name;
             match &reading.what {
-                What::Record(key) => {
+                ReadSubject::Record(key) => {
                     let name = args.text("name").unwrap_or_default();
                     self.completed_record(&reading.place, key, (&name, action), answer).await
                 }
-                What::Listing(subject, filter) => {
+                ReadSubject::Listing(subject, filter) => {
                     let role = filter.role.as_ref();
                     let key = role.map(|role| Key::new(Subject::Role, role));
                     let is_made = |key: &Key| self.is_there(&reading.place, key);
@@ -193,7 +193,7 @@ impl Gate {
                     };
                     self.completed_listing(reading, *subject, filter, args, page).await
                 }
-                What::Tags(key) | What::Policies(key, _) => {
+                ReadSubject::Tags(key) | ReadSubject::Policies(key, _) => {
                     self.completed_values(reading, key, action, args, answer).await
                 }
             }
@@ -379,13 +379,13 @@ impl Gate {
     /// are removed, and the last page gains the entries that all pages lack.
     async fn completed_listing(
         &self,
-        reading: &Reading,
+        reading: &PendingRead,
         subject: Subject,
         filter: &Filter,
         args: &Args,
         page: Page,
     ) -> Result<Value> {
-        let Reading { place, began, .. } = reading;
+        let PendingRead { place, began, .. } = reading;
         let recent = &self.session().recent;
         let mut items = Vec::with_capacity(page.items.len());
         let mut seen = HashSet::new();
@@ -430,7 +430,7 @@ impl Gate {
     /// Page of tags or policies, completed in the same way.
     async fn completed_values(
         &self,
-        reading: &Reading,
+        reading: &PendingRead,
         key: &Key,
         action: &'static str,
         args: &Args,
@@ -467,7 +467,7 @@ impl Gate {
         }
         let page = Page { items, ..page };
         let is_new =
-            |(_, values): &(String, Values)| values.is_new() && history.at() <= reading.began;
+            |(_, values): &(String, SeenValues)| values.is_new() && history.at() <= reading.began;
         let new = values.into_iter().filter(is_new).collect();
         match self.missing(reading, args, &page, seen, new).await {
             Missing::No => Ok(Value::Page(Box::new(page))),
@@ -475,7 +475,7 @@ impl Gate {
                 let mut items = page.items;
                 let missing = missing.iter();
                 let entry =
-                    |(id, values): (&String, &Values)| what.entry(id, values.last.as_ref()?);
+                    |(id, values): (&String, &SeenValues)| what.entry(id, values.last.as_ref()?);
                 items.extend(missing.filter_map(entry));
                 Ok(self.paged(items, args))
             }
@@ -487,19 +487,19 @@ impl Gate {
     /// terminates.
     async fn missing<T>(
         &self,
-        reading: &Reading,
+        reading: &PendingRead,
         args: &Args,
         page: &Page,
         seen: HashSet<String>,
         mut new: BTreeMap<String, T>,
     ) -> Missing<T> {
-        let Reading { place, what, began, page: own } = reading;
+        let PendingRead { place, what, began, page: own } = reading;
         let recent = &self.session().recent;
         let id = |marker: &str| {
             let about = match what {
-                What::Record(key) | What::Tags(key) => format!("tags {key:?}"),
-                What::Policies(key, _) => format!("policies {key:?}"),
-                What::Listing(subject, filter) => {
+                ReadSubject::Record(key) | ReadSubject::Tags(key) => format!("tags {key:?}"),
+                ReadSubject::Policies(key, _) => format!("policies {key:?}"),
+                ReadSubject::Listing(subject, filter) => {
                     format!("{subject:?} {:?} {:?}", filter.prefix, filter.role)
                 }
             };
@@ -511,7 +511,7 @@ impl Gate {
                 None => return Missing::No,
             },
             _ if new.is_empty() => return Missing::No,
-            _ => Chain { began: *began, seen: HashSet::new() },
+            _ => PageChain { began: *began, seen: HashSet::new() },
         };
         chain.seen.extend(seen);
         if page.is_truncated {
@@ -521,7 +521,7 @@ impl Gate {
             return Missing::No;
         }
         if chain.began < *began
-            && let What::Listing(subject, filter) = what
+            && let ReadSubject::Listing(subject, filter) = what
         {
             let old = recent.new_to(place, *subject, chain.began, |image| filter.takes(image));
             let old: HashSet<_> = old.into_keys().map(|key| key.name).collect();

@@ -60,12 +60,12 @@ struct Inner {
 #[derive(Debug)]
 pub struct Admitted<'a> {
     bounds: &'a Limits,
-    end: End,
+    end: ChangeEnd,
 }
 
 /// Outcome of an admitted change, as the limit counts it.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum ChangeEnd {
     /// Never begun.
     NotBegun,
     /// Made, planned, or in doubt.
@@ -77,12 +77,12 @@ enum End {
 impl Admitted<'_> {
     /// Marks the change as begun, so that it counts.
     pub const fn begin(&mut self) {
-        self.end = End::Counts;
+        self.end = ChangeEnd::Counts;
     }
 
     /// Marks the change as refused by AWS, so that it does not count.
     pub const fn refuse(&mut self) {
-        self.end = End::Refused;
+        self.end = ChangeEnd::Refused;
     }
 }
 
@@ -91,9 +91,9 @@ impl Drop for Admitted<'_> {
         let mut inner = self.bounds.lock();
         inner.in_flight -= 1;
         match self.end {
-            End::NotBegun => {}
-            End::Counts => inner.made += 1,
-            End::Refused => inner.refused += 1,
+            ChangeEnd::NotBegun => {}
+            ChangeEnd::Counts => inner.made += 1,
+            ChangeEnd::Refused => inner.refused += 1,
         }
         drop(inner);
         self.bounds.settled.notify_waiters();
@@ -191,7 +191,7 @@ impl Limits {
             inner.exceeded = Some((most, describe(max, most, profiles, source)));
         }
         inner.in_flight += 1;
-        Admitted { bounds: self, end: End::NotBegun }
+        Admitted { bounds: self, end: ChangeEnd::NotBegun }
     }
 
     /// Admits one change, or refuses it; `None` while the answer depends on changes in flight.
@@ -213,7 +213,7 @@ impl Limits {
             return Ok(None);
         }
         inner.in_flight += 1;
-        Ok(Some(Admitted { bounds: self, end: End::NotBegun }))
+        Ok(Some(Admitted { bounds: self, end: ChangeEnd::NotBegun }))
     }
 
     /// Refuses a number of changes before the first of them, if the limit does not allow them all.

@@ -36,7 +36,9 @@ use crate::aws::client::{Backend, Clients, Connection, ConnectionInfo};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
-use crate::iam::{self, Counts, Entry, Identity, Invoke, Markers, Pending, Reads, Run, Write};
+use crate::iam::{
+    self, AccountCounts, Entry, Identity, Implementation, Invoke, Markers, Pending, Reads, Write,
+};
 use crate::spec::{Args, Value};
 use crate::ui::terminal;
 
@@ -369,7 +371,7 @@ impl Session {
     /// # Errors
     /// If the journal cannot be written.
     pub async fn end(&self, status: &'static str, error: Option<String>) -> Result<()> {
-        let end = journal::End {
+        let end = journal::RunEnd {
             status,
             error,
             calls: self
@@ -424,7 +426,7 @@ impl fmt::Debug for Gate {
 
 /// Reason for a change, besides the call of a script.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct ChangeOrigin {
     /// Number of the plan's change that this one applies.
     pub plan_change: Option<u64>,
     /// Change of an earlier run that is undone once this one, the last step of its undo, is done.
@@ -485,7 +487,7 @@ impl Gate {
     #[must_use]
     pub fn perform(&self, entry: &'static Entry, args: Args) -> Pending {
         match entry.run {
-            Run::Compose(compose) => compose(Arc::new(self.clone()), args),
+            Implementation::Compose(compose) => compose(Arc::new(self.clone()), args),
             _ => self.invoke(entry, args),
         }
     }
@@ -629,7 +631,7 @@ impl Gate {
     ///
     /// # Errors
     /// The error of AWS.
-    pub async fn counts(&self) -> Result<Option<Counts>> {
+    pub async fn counts(&self) -> Result<Option<AccountCounts>> {
         let line = self.line().await?;
         line.make(iam::GET_ACCOUNT_SUMMARY.name, || iam::counts(line.clients())).await
     }
@@ -892,7 +894,7 @@ impl Gate {
         entry: &'static Entry,
         write: &'static Write,
         args: Args,
-        origin: Origin,
+        origin: ChangeOrigin,
     ) -> Result<Value> {
         let session = &self.0.session;
         session.allows(entry)?;
@@ -957,13 +959,13 @@ impl Invoke for Gate {
             answer
         };
         match &entry.run {
-            Run::Read(..) => Box::pin(async move { learn(gate.read(entry, args).await) }),
-            Run::Write(write) => {
-                Box::pin(
-                    async move { learn(gate.write(entry, write, args, Origin::default()).await) },
-                )
+            Implementation::Read(..) => {
+                Box::pin(async move { learn(gate.read(entry, args).await) })
             }
-            Run::Compose(_) | Run::Iterate(_) | Run::Host => {
+            Implementation::Write(write) => Box::pin(async move {
+                learn(gate.write(entry, write, args, ChangeOrigin::default()).await)
+            }),
+            Implementation::Compose(_) | Implementation::Iterate(_) | Implementation::Host => {
                 let error = entry.no_single_call();
                 Box::pin(async { Err(error) })
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::Gate;
 use crate::error::Result;
 use crate::iam::snapshot::Subject;
-use crate::iam::{self, Entry, Reads, Run};
+use crate::iam::{self, Entry, Implementation, Reads};
 use crate::spec::{Args, Returns, Value};
 
 /// Maximum number of names of a kind: more than any account on AWS may have, and less than 100 MiB.
@@ -99,15 +99,15 @@ impl Names {
     /// Learns the names in the answer to a call, and forgets the name of a deleted resource.
     pub(super) fn learn(&self, entry: &Entry, name: Option<&str>, answer: &Value) {
         match &entry.run {
-            Run::Write(write) if write.deletes() => {
+            Implementation::Write(write) if write.deletes() => {
                 if let Some(name) = name {
                     self.write().of(write.subject).remove(name);
                 }
             }
-            Run::Write(write) if matches!(entry.spec.returns, Returns::One(_)) => {
+            Implementation::Write(write) if matches!(entry.spec.returns, Returns::One(_)) => {
                 self.learn_records(write.subject, answer);
             }
-            Run::Read(reads, _) => match reads {
+            Implementation::Read(reads, _) => match reads {
                 Reads::One(subject) | Reads::Page(subject) => {
                     self.learn_records(*subject, answer);
                 }
@@ -120,7 +120,10 @@ impl Names {
                 // These contain no names.
                 Reads::Tags(_) | Reads::Account => {}
             },
-            Run::Write(_) | Run::Compose(_) | Run::Iterate(_) | Run::Host => {}
+            Implementation::Write(_)
+            | Implementation::Compose(_)
+            | Implementation::Iterate(_)
+            | Implementation::Host => {}
         }
     }
 

@@ -68,10 +68,10 @@ pub struct OpenMode {
 
 /// Recorder of the programs and files of a plan, and the planned files themselves.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<Recorded>);
+pub struct Recorder(Mutex<RecordedActions>);
 
 #[derive(Debug, Default)]
-struct Recorded {
+struct RecordedActions {
     actions: Vec<Outside>,
     /// Planned files by their resolved paths.
     files: BTreeMap<PathBuf, Planned>,
@@ -269,7 +269,7 @@ impl Recorder {
     }
 }
 
-impl Recorded {
+impl RecordedActions {
     fn check_parents(&self, path: &Path) -> io::Result<()> {
         let is_file = |parent: &Path| self.files.contains_key(parent);
         if !self.files.is_empty() && path.ancestors().skip(1).any(is_file) {

@@ -309,10 +309,10 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// Recorder of the changes of a run that plans.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<Recorded>, outside::Recorder);
+pub struct Recorder(Mutex<RecordedPlan>, outside::Recorder);
 
 #[derive(Debug, Default)]
-struct Recorded {
+struct RecordedPlan {
     scanned: Option<Timestamp>,
     sites: Vec<Destination>,
     changes: Vec<Change>,

@@ -102,7 +102,7 @@ pub enum Wait {
 
 /// Outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum CallResult {
     /// Not throttled, with any other result.
     Passed,
     /// Throttled.
@@ -150,10 +150,10 @@ impl TokenBucketEstimator {
     }
 
     /// Records the outcome of a call that was admitted at `sent`.
-    pub fn settle(&mut self, now: f64, sent: f64, fate: Fate) {
+    pub fn settle(&mut self, now: f64, sent: f64, fate: CallResult) {
         self.under_way = self.under_way.saturating_sub(1);
         match fate {
-            Fate::Passed => {
+            CallResult::Passed => {
                 if sent > self.emptied {
                     self.passed = self.passed.saturating_add(1);
                 }
@@ -161,8 +161,8 @@ impl TokenBucketEstimator {
                     self.window = (self.window + GROWTH).min(f64::from(u16::MAX));
                 }
             }
-            Fate::Throttled if sent > self.noticed => self.throttled(now, sent),
-            Fate::Throttled | Fate::Unknown => {}
+            CallResult::Throttled if sent > self.noticed => self.throttled(now, sent),
+            CallResult::Throttled | CallResult::Unknown => {}
         }
     }
 
@@ -327,14 +327,14 @@ mod tests {
                         let passed = bucket.take(now);
                         events.push(Reverse((At(now + jitter() / 2.0), 1, sent, passed)));
                     } else if passed {
-                        rate.settle(now, sent.0, Fate::Passed);
+                        rate.settle(now, sent.0, CallResult::Passed);
                         out.passed += 1;
                         if to_begin > 0 {
                             to_begin -= 1;
                             waiting += 1;
                         }
                     } else {
-                        rate.settle(now, sent.0, Fate::Throttled);
+                        rate.settle(now, sent.0, CallResult::Throttled);
                         out.throttled += 1;
                         waiting += 1;
                     }
@@ -407,8 +407,12 @@ mod tests {
                     dice = dice
                         .wrapping_mul(6_364_136_223_846_793_005)
                         .wrapping_add(1_442_695_040_888_963_407);
-                    let fate = if (dice >> 33) % 10 == 0 { Fate::Throttled } else { Fate::Passed };
-                    passed += u32::from(fate == Fate::Passed);
+                    let fate = if (dice >> 33) % 10 == 0 {
+                        CallResult::Throttled
+                    } else {
+                        CallResult::Passed
+                    };
+                    passed += u32::from(fate == CallResult::Passed);
                     rate.settle(now + 0.01, now, fate);
                     now += 0.01;
                 }

@@ -27,7 +27,7 @@ impl Key {
 
 /// Snapshot that was read through one connection.
 #[derive(Debug)]
-struct Entry {
+struct CachedRead {
     connection: u64,
     at: Instant,
     state: Option<Snapshot>,
@@ -39,7 +39,7 @@ pub struct ReadCache(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    known: HashMap<Key, Vec<Entry>>,
+    known: HashMap<Key, Vec<CachedRead>>,
     order: VecDeque<Key>,
 }
 
@@ -47,7 +47,7 @@ impl ReadCache {
     /// Stores a state that was read through a connection.
     pub fn keep(&self, connection: u64, key: Key, state: Option<Snapshot>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = Entry { connection, at: Instant::now(), state };
+        let known = CachedRead { connection, at: Instant::now(), state };
         let Inner { known: all, order } = &mut *inner;
         if let Some(list) = all.get_mut(&key) {
             list.retain(|other| other.connection != connection);

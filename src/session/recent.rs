@@ -47,14 +47,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Inner {
     /// Histories by account and by resource.
-    of: HashMap<Arc<str>, HashMap<Key, History>>,
+    of: HashMap<Arc<str>, HashMap<Key, StateHistory>>,
     order: VecDeque<(Instant, Arc<str>, Key)>,
     listings: Listings,
 }
 
 /// States of one resource, the oldest first.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct StateHistory {
     /// States; the last is the one after our last change.
     states: Vec<Option<Snapshot>>,
     /// Time of our last change.
@@ -77,7 +77,7 @@ pub enum Freshness {
     Unsettled,
 }
 
-impl History {
+impl StateHistory {
     fn new(before: &Option<Snapshot>, at: Instant) -> Self {
         Self {
             states: vec![before.clone().map(Snapshot::bare)],
@@ -196,7 +196,7 @@ impl History {
     }
 
     /// Tags that were changed: the value after the last change, and the values before.
-    pub fn tags(&self) -> BTreeMap<String, Values> {
+    pub fn tags(&self) -> BTreeMap<String, SeenValues> {
         let of = |image: &Snapshot, key: &String| image.tags.get(key).cloned();
         let keys = self.states.iter().flatten().flat_map(|image| image.tags.keys().cloned());
         keys.collect::<BTreeSet<_>>()
@@ -206,14 +206,14 @@ impl History {
                     |state: &Option<Snapshot>| state.as_ref().and_then(|image| of(image, &key));
                 let last = value(self.last());
                 let older = self.older().iter().map(value).collect();
-                (key, Values { last, older })
+                (key, SeenValues { last, older })
             })
             .filter(|(_, values)| values.older.iter().any(|older| *older != values.last))
             .collect()
     }
 
     /// Policies that were attached or detached: the ARN as the value, or none.
-    pub fn policies(&self) -> BTreeMap<String, Values> {
+    pub fn policies(&self) -> BTreeMap<String, SeenValues> {
         let known: Vec<Option<&IndexSet<String>>> = self
             .states
             .iter()
@@ -230,7 +230,7 @@ impl History {
                     .map(|all| all.is_some_and(|all| all.contains(&arn)).then(|| arn.clone()));
                 let last = values.next_back().flatten();
                 let older = values.collect();
-                (arn, Values { last, older })
+                (arn, SeenValues { last, older })
             })
             .filter(|(_, values)| values.older.iter().any(|older| *older != values.last))
             .collect()
@@ -246,14 +246,14 @@ impl History {
 
 /// Earlier and current value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Values {
+pub struct SeenValues {
     /// Value after our last change.
     pub last: Option<String>,
     /// Values before.
     pub older: Vec<Option<String>>,
 }
 
-impl Values {
+impl SeenValues {
     /// Check for an answer with a value from before our last change.
     pub fn is_stale(&self, shown: Option<&str>) -> bool {
         shown != self.last.as_deref() && self.older.iter().any(|older| older.as_deref() == shown)
@@ -316,7 +316,7 @@ impl RecentChanges {
     }
 
     /// Recent changes of a resource.
-    pub(super) fn history(&self, place: &str, key: &Key) -> Option<History> {
+    pub(super) fn history(&self, place: &str, key: &Key) -> Option<StateHistory> {
         let mut inner = self.inner();
         inner.forget_old(Instant::now());
         inner.history(place, key).filter(|history| !history.is_earlier).cloned()
@@ -419,7 +419,7 @@ impl Inner {
             None => place.into(),
         };
         let all = self.of.entry(Arc::clone(&place)).or_default();
-        let history = all.entry(key.clone()).or_insert_with(|| History::new(before, at));
+        let history = all.entry(key.clone()).or_insert_with(|| StateHistory::new(before, at));
         history.add(before, after, at);
         self.order.push_back((at, place, key.clone()));
         if self.order.len() > MAX_RESOURCES {
@@ -427,7 +427,7 @@ impl Inner {
         }
     }
 
-    fn history(&self, place: &str, key: &Key) -> Option<&History> {
+    fn history(&self, place: &str, key: &Key) -> Option<&StateHistory> {
         self.of.get(place)?.get(key)
     }
 
@@ -457,14 +457,14 @@ struct Listings {
     /// Pages that are being read.
     reading: BTreeSet<u64>,
     /// Entries of the pages before a marker, by account, function and marker.
-    pages: VecDeque<(String, Chain)>,
+    pages: VecDeque<(String, PageChain)>,
     /// Entries after the last page, by marker.
     rests: VecDeque<(String, Vec<Value>)>,
 }
 
 /// Pages of a listing that were read.
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub struct PageChain {
     /// Time of the first page's request.
     pub began: Instant,
     /// Entries of these pages, of those that may be missing.
@@ -500,7 +500,7 @@ impl RecentChanges {
 
     /// Entries of the pages before a marker; `None` if unknown. Waits for pages that were begun
     /// earlier, because a prefetched page may arrive before the page in front of it was read.
-    pub(super) async fn chain(&self, own: &PageRead, id: &str) -> Option<Chain> {
+    pub(super) async fn chain(&self, own: &PageRead, id: &str) -> Option<PageChain> {
         loop {
             let ended = self.0.page_ended.notified();
             tokio::pin!(ended);
@@ -520,7 +520,7 @@ impl RecentChanges {
     }
 
     /// Keeps the entries of the pages before a marker.
-    pub(super) fn keep_chain(&self, id: String, chain: Chain) {
+    pub(super) fn keep_chain(&self, id: String, chain: PageChain) {
         let pages = &mut self.inner().listings.pages;
         pages.retain(|(other, _)| *other != id);
         pages.push_back((id, chain));
@@ -568,9 +568,9 @@ mod tests {
         }
     }
 
-    fn history(states: &[Option<Snapshot>]) -> History {
+    fn history(states: &[Option<Snapshot>]) -> StateHistory {
         let now = Instant::now();
-        let mut history = History::new(&states[0], now);
+        let mut history = StateHistory::new(&states[0], now);
         for pair in states.windows(2) {
             history.add(&pair[0], &pair[1], now);
         }
@@ -625,7 +625,10 @@ mod tests {
         for older in [Some(old), None] {
             assert_eq!(again.compare(&older), Freshness::Stale(Some(new.clone())));
         }
-        assert_eq!(again.tags()["A"], Values { last: None, older: vec![Some("1".into()), None] });
+        assert_eq!(
+            again.tags()["A"],
+            SeenValues { last: None, older: vec![Some("1".into()), None] }
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::destination::Places;
-use super::journal::records::{Recorded, Records, Run};
+use super::journal::records::{RecordedChange, Records, Run};
 use super::journal::{ChangeOutcome, Settled};
 use super::{Gate, reads};
 use crate::error::{Error, Kind, Result};
@@ -20,7 +20,7 @@ pub const PATIENCE: &str = "10s";
 #[derive(Debug)]
 pub struct Finding {
     /// The open change.
-    pub change: Recorded,
+    pub change: RecordedChange,
     /// Effect that the account shows.
     pub verdict: Effect,
 }
@@ -48,7 +48,7 @@ pub async fn recover(
         }
         // The run's own read before its next change of the same resource is better evidence than
         // the current state.
-        let key = |change: &Recorded| places.key(change.site, change.subject, &change.name);
+        let key = |change: &RecordedChange| places.key(change.site, change.subject, &change.name);
         let later = changes[at + 1..].iter().find(|later| key(later) == key(change));
         let gate = gates
             .get(change.site)
@@ -71,7 +71,7 @@ pub async fn recover(
 
 async fn look(
     gate: &Gate,
-    change: &Recorded,
+    change: &RecordedChange,
     patience: Duration,
 ) -> Result<(Effect, Option<Snapshot>)> {
     let line = gate.line().await?;
@@ -93,7 +93,7 @@ async fn look(
     }
 }
 
-fn settled(change: &Recorded, verdict: &Effect, seen: Option<Snapshot>) -> Settled {
+fn settled(change: &RecordedChange, verdict: &Effect, seen: Option<Snapshot>) -> Settled {
     let mut settled = Settled {
         number: change.number,
         outcome: ChangeOutcome::Done,

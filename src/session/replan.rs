@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 
 use super::names::Names;
 use super::plan::Change;
-use super::{Gate, Mode, Origin, Session, locked};
+use super::{ChangeOrigin, Gate, Mode, Session, locked};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::Subject;
 
@@ -82,7 +82,7 @@ pub async fn plan_again(gates: &[Gate], changes: &[Change]) -> Vec<Result<()>> {
 impl Gate {
     async fn plan_one_again(&self, change: &Change) -> Result<()> {
         let (entry, write, args) = change.call()?;
-        self.write(entry, write, args, Origin::default()).await.map(|_| ())
+        self.write(entry, write, args, ChangeOrigin::default()).await.map(|_| ())
     }
 
     /// The account's 12 digits, and its alias if there is one and the caller may see it.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::Notices;
 use super::account_limiter::{AccountLimiter, ActionLimiters, Limiter, Permit};
-use super::rate::Fate;
+use super::rate::CallResult;
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::iam::Entry;
@@ -302,12 +302,12 @@ fn attempts_for(error: &Error) -> u32 {
     if is_conflict { MAX_CONFLICT_ATTEMPTS } else { MAX_ATTEMPTS }
 }
 
-fn fate<T>(answer: &Result<T>) -> Fate {
+fn fate<T>(answer: &Result<T>) -> CallResult {
     match answer {
-        Ok(_) => Fate::Passed,
-        Err(error) if error.is_throttling() => Fate::Throttled,
-        Err(error) if error.kind == Kind::Aws => Fate::Passed,
-        Err(_) => Fate::Unknown,
+        Ok(_) => CallResult::Passed,
+        Err(error) if error.is_throttling() => CallResult::Throttled,
+        Err(error) if error.kind == Kind::Aws => CallResult::Passed,
+        Err(_) => CallResult::Unknown,
     }
 }
 

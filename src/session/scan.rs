@@ -10,7 +10,7 @@ use crate::aws::DEFAULT_REGION;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
 use crate::ui::format;
-use crate::usage::{self, Page, Patience, SourceCall, Transport, Whereabouts};
+use crate::usage::{self, Patience, RecordPage, SourceCall, Transport, Whereabouts};
 
 impl Transport for Gate {
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>> {
@@ -39,7 +39,7 @@ impl Transport for Gate {
         carried: &[String],
         token: Option<&str>,
         patience: Patience,
-    ) -> BoxFuture<'static, Result<Page>> {
+    ) -> BoxFuture<'static, Result<RecordPage>> {
         let (gate, region) = (self.clone(), region.to_owned());
         let (carried, token) = (carried.to_vec(), token.map(str::to_owned));
         Box::pin(async move {

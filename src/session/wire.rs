@@ -107,9 +107,9 @@ impl Attempts {
         Some(self.first_doubt.load(Ordering::SeqCst)).filter(|at| *at != 0)
     }
 
-    fn note(&self, fate: Fate, sent: i64) {
-        self.is_last_in_doubt.store(fate == Fate::InDoubt, Ordering::SeqCst);
-        if fate == Fate::InDoubt {
+    fn note(&self, fate: AttemptOutcome, sent: i64) {
+        self.is_last_in_doubt.store(fate == AttemptOutcome::InDoubt, Ordering::SeqCst);
+        if fate == AttemptOutcome::InDoubt {
             self.doubts.fetch_add(1, Ordering::SeqCst);
             let _ = self.first_doubt.compare_exchange(0, sent, Ordering::SeqCst, Ordering::SeqCst);
         }
@@ -118,7 +118,7 @@ impl Attempts {
 
 /// Outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum AttemptOutcome {
     /// AWS has answered: done, or not done.
     Settled,
     /// Possibly done.
@@ -242,8 +242,11 @@ impl HttpConnector for Connector {
         let sent = self.wire.server_time();
         let attempts = ATTEMPTS.try_with(Arc::clone).ok();
         // Dropping this future early, as a timeout of the SDK does, leaves the attempt in doubt.
-        let mut noted =
-            attempts.map(|attempts| AttemptRecord { attempts, sent, fate: Fate::InDoubt });
+        let mut noted = attempts.map(|attempts| AttemptRecord {
+            attempts,
+            sent,
+            fate: AttemptOutcome::InDoubt,
+        });
         let (wire, answer) = (Arc::clone(&self.wire), self.below.call(request));
         HttpConnectorFuture::new(async move {
             let outcome = match answer.await {
@@ -262,10 +265,10 @@ impl HttpConnector for Connector {
                     });
                     // A server error may follow a completed change.
                     let settled = response.status().as_u16() < 500;
-                    if settled { Fate::Settled } else { Fate::InDoubt }
+                    if settled { AttemptOutcome::Settled } else { AttemptOutcome::InDoubt }
                 }
-                Err(error) if was_not_sent(error) => Fate::Settled,
-                Err(_) => Fate::InDoubt,
+                Err(error) if was_not_sent(error) => AttemptOutcome::Settled,
+                Err(_) => AttemptOutcome::InDoubt,
             };
             if let Some(noted) = &mut noted {
                 noted.fate = fate;
@@ -279,7 +282,7 @@ impl HttpConnector for Connector {
 struct AttemptRecord {
     attempts: Arc<Attempts>,
     sent: i64,
-    fate: Fate,
+    fate: AttemptOutcome,
 }
 
 impl Drop for AttemptRecord {

@@ -16,7 +16,7 @@ use super::read_cache::Key;
 use super::recent::REFUSALS;
 use super::retrying_client::RetryingClient;
 use super::wire::Attempts;
-use super::{Gate, Origin, reads, stopped};
+use super::{ChangeOrigin, Gate, reads, stopped};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Effect, Snapshot, Subject, differences, verdict};
 use crate::iam::{Entry, Write};
@@ -59,7 +59,7 @@ pub(super) async fn execute(
     entry: &'static Entry,
     write: &'static Write,
     args: Args,
-    origin: Origin,
+    origin: ChangeOrigin,
 ) -> Result<Value> {
     let session = gate.session();
     let name = args.text("name").unwrap_or_default();
@@ -102,7 +102,7 @@ pub(super) async fn execute(
         return Ok(Value::Nil);
     };
     let call =
-        Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
+        WriteCall { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
     let delivered = if gate.is_closed() {
         CallOutcome::Failed(stopped(entry))
     } else {
@@ -159,7 +159,7 @@ pub(super) async fn execute(
 }
 
 /// A change in progress.
-struct Call<'a> {
+struct WriteCall<'a> {
     gate: &'a Gate,
     entry: &'static Entry,
     write: &'static Write,
@@ -177,7 +177,7 @@ struct PropagationRetry {
 
 impl PropagationRetry {
     /// Delay before the next attempt; `None` if a retry is no use.
-    async fn pause(&mut self, call: &Call<'_>, error: &Error) -> Option<Duration> {
+    async fn pause(&mut self, call: &WriteCall<'_>, error: &Error) -> Option<Duration> {
         const BASE_DELAY: Duration = Duration::from_millis(250);
         const MAX_DELAY: Duration = Duration::from_secs(4);
         let changed = call.contradicted(error).await?;
@@ -202,7 +202,7 @@ enum Probe {
 
 const FOUND_BY_PROBE: &str = "an answer was lost; the account shows that it was done";
 
-impl Call<'_> {
+impl WriteCall<'_> {
     async fn make(&self, line: &RetryingClient, permit: Permit) -> CallOutcome {
         let mut permit = Some(permit);
         let attempts = Arc::new(Attempts::default());

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::account::{RunningVm, TestContext};
 use super::captured::Captured;
 use super::offers::{Definition, Definitions, Mode, offers};
-use super::{Failure, FileReport, Interrupt, Test, TestResult, TestSettings, shown};
+use super::{FileReport, Interrupt, Test, TestFailure, TestResult, TestSettings, shown};
 use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -30,7 +30,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const STACK_SIZE: usize = 8 << 20;
 
 /// Request to the thread of a VM that has loaded the file.
-enum Request {
+enum VmRequest {
     /// List the tests.
     List,
     /// Run the test with that number and name, of that many.
@@ -46,10 +46,10 @@ enum Message {
 }
 
 /// File loaded in a VM, on its own thread, which then waits for requests.
-struct Reading {
+struct LoadedFile {
     context: Arc<TestContext>,
     output: Captured,
-    ask: Sender<Request>,
+    ask: Sender<VmRequest>,
     message: Receiver<Message>,
     began: Instant,
     timeout: Duration,
@@ -65,7 +65,7 @@ enum WaitResult {
     Interrupted,
 }
 
-impl Reading {
+impl LoadedFile {
     fn begin(
         path: &Path,
         options: &TestSettings,
@@ -94,7 +94,7 @@ impl Reading {
     }
 
     /// Sends a request, and waits for the answer.
-    fn wait_for(&self, request: Request) -> WaitResult {
+    fn wait_for(&self, request: VmRequest) -> WaitResult {
         // A missing thread shows in the answer.
         let _ = self.ask.send(request);
         let message = loop {
@@ -138,7 +138,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for LoadedFile {
     fn drop(&mut self) {
         // The thread may still be working, and the end of the program does not wait for it.
         self.context.end();
@@ -150,7 +150,7 @@ fn work(
     context: &Arc<TestContext>,
     loaded: &Loaded,
     output: &Captured,
-    request: &Receiver<Request>,
+    request: &Receiver<VmRequest>,
     say: &Sender<Message>,
 ) -> Result<()> {
     let session = Session::new(Changes::Apply);
@@ -189,11 +189,11 @@ fn work(
     // Without tests to run, the sender is dropped.
     while let Ok(request) = request.recv() {
         match request {
-            Request::List => {
+            VmRequest::List => {
                 vm.call(call.clone(), ())?;
                 let _ = say.send(Message::Listed(definitions.take()));
             }
-            Request::Run(number, name, count) => {
+            VmRequest::Run(number, name, count) => {
                 // Output while the file is loaded belongs to no test.
                 output.take();
                 let began = Instant::now();
@@ -240,12 +240,12 @@ pub(super) fn run(
         report.failure = Some(super::find::cannot_read(path, error).into());
         return report;
     }
-    let read_anew = || Reading::begin(path, options, runtime, interrupt);
+    let read_anew = || LoadedFile::begin(path, options, runtime, interrupt);
     match list(read_anew(), &mut report.output) {
         Ok(Some((first, definitions))) => {
             if definitions.is_empty() {
                 report.failure = Some(
-                    Failure::new("there is no test in it")
+                    TestFailure::new("there is no test in it")
                         .hint("a test is it(\"what it does\", function() … end)"),
                 );
             }
@@ -260,11 +260,11 @@ pub(super) fn run(
 
 /// Loads the file, and lists its tests; `None` if it was interrupted.
 fn list(
-    reading: Result<Reading>,
+    reading: Result<LoadedFile>,
     output: &mut String,
-) -> Result<Option<(Reading, Vec<Definition>)>, Failure> {
+) -> Result<Option<(LoadedFile, Vec<Definition>)>, TestFailure> {
     let reading = reading?;
-    let waited = reading.wait_for(Request::List);
+    let waited = reading.wait_for(VmRequest::List);
     output.push_str(&reading.output.take());
     match waited {
         WaitResult::Message(Message::Listed(definitions)) => Ok(Some((reading, definitions))),
@@ -277,9 +277,9 @@ fn list(
     }
 }
 
-fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
+fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> TestFailure {
     let time = crate::ui::format::time(timeout.as_secs_f64());
-    let failure = Failure::new(format!("it took longer than {time}{what}"));
+    let failure = TestFailure::new(format!("it took longer than {time}{what}"));
     if was_stopped {
         failure.hint("give it more time with --timeout")
     } else {
@@ -289,10 +289,10 @@ fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
 
 /// Runs the selected tests. Tests after an interrupt are missing from the result.
 fn run_all(
-    first: Reading,
+    first: LoadedFile,
     definitions: &[Definition],
     options: &TestSettings,
-    begin: impl Fn() -> Result<Reading>,
+    begin: impl Fn() -> Result<LoadedFile>,
 ) -> Vec<Test> {
     let is_meant =
         |test: &Definition| options.filter.as_ref().is_none_or(|part| test.name.contains(part));
@@ -319,7 +319,7 @@ fn run_all(
         if let Some(verdict) = verdict {
             test.verdict = verdict;
         } else {
-            let request = Request::Run(number, definition.name.clone(), definitions.len());
+            let request = VmRequest::Run(number, definition.name.clone(), definitions.len());
             let reading = first.take().map_or_else(&begin, Ok);
             test.verdict = match reading.map(|reading| one(&reading, request, &mut test)) {
                 Ok(Some(verdict)) => verdict,
@@ -333,13 +333,13 @@ fn run_all(
 }
 
 /// Sets the place of the test for a failure without a place.
-fn failure_of(test: &Test, mut failure: Failure) -> Failure {
+fn failure_of(test: &Test, mut failure: TestFailure) -> TestFailure {
     failure.place.get_or_insert_with(|| test.place.clone());
     failure
 }
 
 /// Runs one test; `None` if it was interrupted.
-fn one(reading: &Reading, request: Request, test: &mut Test) -> Option<TestResult> {
+fn one(reading: &LoadedFile, request: VmRequest, test: &mut Test) -> Option<TestResult> {
     let waited = reading.wait_for(request);
     test.output = reading.output.take();
     test.took = reading.began.elapsed();
@@ -352,7 +352,7 @@ fn one(reading: &Reading, request: Request, test: &mut Test) -> Option<TestResul
             }
         }
         WaitResult::Message(Message::Listed(_)) => {
-            Failure::new("the test was mistaken for the list of tests")
+            TestFailure::new("the test was mistaken for the list of tests")
         }
         WaitResult::TooLong { was_stopped } => too_long("", reading.timeout, was_stopped),
         WaitResult::Interrupted => return None,

@@ -71,7 +71,7 @@ pub enum TestResult {
     /// Passed.
     Passed,
     /// Failed.
-    Failed(Failure),
+    Failed(TestFailure),
     /// Skipped, for this reason.
     Skipped(&'static str),
     /// Listed, without running.
@@ -80,7 +80,7 @@ pub enum TestResult {
 
 /// Failure of a test or a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failure {
+pub struct TestFailure {
     /// Message. A difference is in lines that begin with `-` and `+`.
     pub message: String,
     /// Place in a script: `tag_test.lua:12`.
@@ -91,7 +91,7 @@ pub struct Failure {
     pub traceback: Option<String>,
 }
 
-impl Failure {
+impl TestFailure {
     fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
@@ -116,7 +116,7 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for TestFailure {
     fn from(mut error: Error) -> Self {
         let mut hints = std::mem::take(&mut error.hints);
         for hint in &mut hints {
@@ -200,7 +200,7 @@ pub struct FileReport {
     /// Tests in the order of their definition, without those that the filter leaves out.
     pub tests: Vec<Test>,
     /// Failure that prevented loading the whole file.
-    pub failure: Option<Failure>,
+    pub failure: Option<TestFailure>,
     /// Output while it was loaded.
     pub output: String,
     /// Total duration.
@@ -209,7 +209,7 @@ pub struct FileReport {
 
 /// Number of tests by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct TestCounts {
     /// Passed.
     pub passed: usize,
     /// Failed, including files that could not be loaded.
@@ -220,7 +220,7 @@ pub struct Counts {
     pub listed: usize,
 }
 
-impl Counts {
+impl TestCounts {
     /// Total number.
     #[must_use]
     pub fn all(self) -> usize {
@@ -231,9 +231,9 @@ impl Counts {
 impl FileReport {
     /// Number of tests by result.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> TestCounts {
         let mut counts =
-            Counts { failed: usize::from(self.failure.is_some()), ..Counts::default() };
+            TestCounts { failed: usize::from(self.failure.is_some()), ..TestCounts::default() };
         for test in &self.tests {
             *match test.verdict {
                 TestResult::Passed => &mut counts.passed,
@@ -260,12 +260,14 @@ pub struct Report {
 impl Report {
     /// Number of tests by result.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.files.iter().map(FileReport::counts).fold(Counts::default(), |all, file| Counts {
-            passed: all.passed + file.passed,
-            failed: all.failed + file.failed,
-            skipped: all.skipped + file.skipped,
-            listed: all.listed + file.listed,
+    pub fn counts(&self) -> TestCounts {
+        self.files.iter().map(FileReport::counts).fold(TestCounts::default(), |all, file| {
+            TestCounts {
+                passed: all.passed + file.passed,
+                failed: all.failed + file.failed,
+                skipped: all.skipped + file.skipped,
+                listed: all.listed + file.listed,
+            }
         })
     }
 }
@@ -367,7 +369,7 @@ fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, place_of};
+    use super::{TestFailure, place_of};
     use crate::error::{Error, Kind};
 
     #[test]
@@ -379,10 +381,11 @@ mod tests {
         error.traceback = Some(
             "  a_test.lua:3: in upvalue 'f'\n  a_test.lua:7: in function <a_test.lua:6>".into(),
         );
-        let failure = Failure::from(error);
+        let failure = TestFailure::from(error);
         assert_eq!(failure.place.as_deref(), Some("a_test.lua:3"));
         assert_eq!(failure.message, "assertion failed!");
-        let failure = Failure::from(Error::new(Kind::Script, "a_test.lua:5: attempt to call nil"));
+        let failure =
+            TestFailure::from(Error::new(Kind::Script, "a_test.lua:5: attempt to call nil"));
         assert_eq!(failure.place.as_deref(), Some("a_test.lua:5"));
         assert_eq!(failure.message, "attempt to call nil");
     }

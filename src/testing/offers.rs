@@ -72,7 +72,7 @@ pub(super) fn offers(
     };
     let own = Arc::clone(context);
     let run: crate::lua::Background = Box::new(move |args| {
-        let request = runbook::Request::read(&own, args)?;
+        let request = runbook::RunRequest::read(&own, args)?;
         Ok(runbook::run(Arc::clone(&own), request).boxed())
     });
     vec![

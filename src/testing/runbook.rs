@@ -26,7 +26,7 @@ use crate::session::plan::sha256;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 
 /// Run that a test requests.
-pub(super) struct Request {
+pub(super) struct RunRequest {
     loaded: Loaded,
     args: Vec<String>,
     mode: Mode,
@@ -57,7 +57,7 @@ fn texts(list: &Json) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Json::as_str)
 }
 
-impl Request {
+impl RunRequest {
     /// Reads the path, the arguments, and the options.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Request {
 ///
 /// # Errors
 /// If the thread cannot be started, or its journal cannot be read.
-pub(super) async fn run(context: Arc<TestContext>, request: Request) -> Result<Json> {
+pub(super) async fn run(context: Arc<TestContext>, request: RunRequest) -> Result<Json> {
     context.settle();
     let own = Arc::clone(&context);
     let (sender, result) = oneshot::channel();
@@ -130,8 +130,8 @@ pub(super) async fn run(context: Arc<TestContext>, request: Request) -> Result<J
     ran
 }
 
-fn run_script(context: &TestContext, request: Request) -> Result<Json> {
-    let Request { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
+fn run_script(context: &TestContext, request: RunRequest) -> Result<Json> {
+    let RunRequest { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
         request;
     let origin = (loaded.path(), sha256(&loaded.source));
     let given = Arguments::of(&args, &loaded.source, &loaded.name, &context.reserved);

@@ -24,7 +24,7 @@ use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 
 use super::endpoint::{self, Address};
-use super::extract::{self, Page};
+use super::extract::{self, RecordPage};
 use super::refusal;
 use super::request::request;
 use super::source::SourceCall;
@@ -42,7 +42,7 @@ pub async fn fetch(
     region: &str,
     carried: &[String],
     token: Option<&str>,
-) -> Result<Page> {
+) -> Result<RecordPage> {
     let protocol = step.action.service.row().protocol;
     let request = request(step, carried, token)?;
     let address = endpoint::address(config, step.action.service, region);

@@ -186,7 +186,7 @@ mod tests {
             _ => None,
         });
         let request =
-            crate::aws::Request { profile: Some("emulated".into()), ..Default::default() };
+            crate::aws::ExplicitSettings { profile: Some("emulated".into()), ..Default::default() };
         let settings = crate::aws::Settings::resolve(&request, environment).expect("settings");
         let endpoints = crate::aws::ServiceEndpoints(std::sync::Arc::new(settings));
         let config = SdkConfig::builder().service_config(endpoints).build();

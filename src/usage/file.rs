@@ -13,7 +13,8 @@ use serde_json::error::Category;
 use sha2::{Digest, Sha256};
 
 use super::findings::{
-    Check, CheckOutcome, Found, Gap, GapCause, Reason, Region, RegionState, Scan, Scope,
+    Check, CheckOutcome, Gap, GapCause, Reason, ReferencingResource, Region, RegionState, Scan,
+    ScanScope,
 };
 use super::matching::Mention;
 use super::reasons::length;
@@ -184,7 +185,7 @@ struct WrittenReference<'a> {
 }
 
 impl<'a> WrittenReference<'a> {
-    fn of(found: &Found<'a>) -> Self {
+    fn of(found: &ReferencingResource<'a>) -> Self {
         let texts = |is_role: bool| {
             let is_meant = |named: &&Mention| matches!(named, Mention::Role(_)) == is_role;
             found.names.iter().filter(is_meant).map(Mention::text).collect()
@@ -387,7 +388,7 @@ impl Head {
         let regions = need(&mut self.regions, "regions")?;
         let regions: std::result::Result<_, E> =
             regions.into_iter().map(SavedRegion::restored).collect();
-        let mut scan = Scan::new(Scope {
+        let mut scan = Scan::new(ScanScope {
             account,
             partition: need(&mut self.partition, "partition")?,
             started: need(&mut self.started, "started")?,

@@ -18,7 +18,7 @@ use super::sources::SOURCES;
 
 /// Scope of a scan, known before its first call to a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
+pub struct ScanScope {
     /// Account number of 12 digits.
     pub account: String,
     /// Partition of the account: `aws`, `aws-cn`, `aws-us-gov`.
@@ -190,7 +190,7 @@ impl fmt::Display for Gap {
 
 /// Resource that references a profile or a role.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct ReferencingResource<'a> {
     /// Name of the source.
     pub source: &'a Arc<str>,
     /// Region.
@@ -228,7 +228,7 @@ struct PackedReference {
 
 /// Resources with the same mentions.
 #[derive(Debug)]
-struct Group {
+struct MentionGroup {
     names: Arc<[Mention]>,
     references: Vec<u32>,
 }
@@ -236,14 +236,14 @@ struct Group {
 /// Findings of a scan.
 #[derive(Debug)]
 pub struct Scan {
-    scope: Scope,
+    scope: ScanScope,
     ended: Option<Timestamp>,
     checks: Vec<Check>,
     missed: Vec<Gap>,
     strings: Interner,
     ids: String,
     references: Vec<PackedReference>,
-    groups: Vec<Group>,
+    groups: Vec<MentionGroup>,
     by_names: HashMap<Arc<[Mention]>, u32>,
     index: ProfileIndex,
     /// Gaps, and their summary in a few sentences.
@@ -279,7 +279,7 @@ impl Interner {
 impl Scan {
     /// Scan that has just begun. Every part of its scope is a gap until it is checked.
     #[must_use]
-    pub fn new(scope: Scope) -> Self {
+    pub fn new(scope: ScanScope) -> Self {
         Self {
             index: ProfileIndex::new(&scope.account, &scope.partition),
             scope,
@@ -341,7 +341,7 @@ impl Scan {
             let group = u32::try_from(self.groups.len()).ok()?;
             let names: Arc<[Mention]> = names.into();
             self.index.add(group, &names);
-            self.groups.push(Group { names: Arc::clone(&names), references: Vec::new() });
+            self.groups.push(MentionGroup { names: Arc::clone(&names), references: Vec::new() });
             self.by_names.insert(names, group);
             group
         };
@@ -406,7 +406,7 @@ impl Scan {
 
     /// Scope of the scan.
     #[must_use]
-    pub const fn scope(&self) -> &Scope {
+    pub const fn scope(&self) -> &ScanScope {
         &self.scope
     }
 
@@ -525,11 +525,11 @@ impl Scan {
 
     /// Resource with an index, in the order in which they were found.
     #[must_use]
-    pub fn found(&self, number: usize) -> Option<Found<'_>> {
+    pub fn found(&self, number: usize) -> Option<ReferencingResource<'_>> {
         let kept = self.references.get(number)?;
         let start = number.checked_sub(1).map_or(0, |before| self.references[before].end);
         let word = |number: u16| &self.strings.texts[usize::from(number)];
-        Some(Found {
+        Some(ReferencingResource {
             source: word(kept.source),
             region: word(kept.region),
             resource: &self.ids[start as usize..kept.end as usize],
@@ -543,7 +543,10 @@ impl Scan {
     }
 
     /// Mentions of a group of the index, and its resources.
-    pub(super) fn group(&self, group: u32) -> (&[Mention], impl Iterator<Item = Found<'_>>) {
+    pub(super) fn group(
+        &self,
+        group: u32,
+    ) -> (&[Mention], impl Iterator<Item = ReferencingResource<'_>>) {
         let group = &self.groups[group as usize];
         let found = group.references.iter().filter_map(|number| self.found(*number as usize));
         (&group.names, found)
@@ -562,7 +565,7 @@ mod tests {
                 size_of_val(&**names) + texts
             };
             let groups = self.groups.iter().map(|group| {
-                names(&group.names) + size_of::<Group>() + group.references.capacity() * 4
+                names(&group.names) + size_of::<MentionGroup>() + group.references.capacity() * 4
             });
             // A hash table is at most seven eighths full.
             let table = self.by_names.capacity() * (size_of::<(Arc<[Mention]>, u32)>() + 1) * 8 / 7;
@@ -576,7 +579,7 @@ mod tests {
 
     #[test]
     fn fifty_thousand_references_take_little_room() {
-        let mut scan = Scan::new(Scope {
+        let mut scan = Scan::new(ScanScope {
             account: "123456789012".into(),
             partition: "aws".into(),
             started: Timestamp::UNIX_EPOCH,

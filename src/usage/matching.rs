@@ -17,7 +17,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::verdict::Subject;
+use super::verdict::VerdictSubject;
 
 /// Text that refers to a profile or a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,7 +128,7 @@ impl AccountScope {
     }
 
     /// Criterion by which a text matches a profile, or may match it.
-    fn means(&self, named: &Mention, subject: &Subject) -> Option<By> {
+    fn means(&self, named: &Mention, subject: &VerdictSubject) -> Option<By> {
         let is_role = |name: &str| subject.roles.iter().any(|role| role.eq_ignore_ascii_case(name));
         match (self.read(named), named) {
             (Meaning::Elsewhere, _) => None,
@@ -156,7 +156,7 @@ impl AccountScope {
         }
     }
 
-    fn fits(&self, pattern: &str, named: &Mention, subject: &Subject) -> bool {
+    fn fits(&self, pattern: &str, named: &Mention, subject: &VerdictSubject) -> bool {
         let is_in = |noun: &str| named.noun() == noun || pattern.contains(noun);
         let fits = |noun: &str, name: &str| self.fits_name(pattern, noun, name);
         if is_in(PROFILE) && fits(PROFILE, &subject.name) {
@@ -245,7 +245,7 @@ impl ProfileIndex {
     }
 
     /// Groups that may match a profile, in the order in which they were added.
-    pub(super) fn candidates(&self, subject: &Subject) -> Vec<u32> {
+    pub(super) fn candidates(&self, subject: &VerdictSubject) -> Vec<u32> {
         let name = subject.name.to_ascii_lowercase();
         let id = subject.id.to_ascii_lowercase();
         let mut groups = self.patterns.clone();
@@ -267,7 +267,7 @@ impl ProfileIndex {
     pub(super) fn means<'a>(
         &self,
         names: &'a [Mention],
-        subject: &Subject,
+        subject: &VerdictSubject,
     ) -> Option<(By, &'a str)> {
         let meant = names.iter().filter_map(|named| {
             let by = self.home.means(named, subject)?;
@@ -416,12 +416,12 @@ mod tests {
         let mut meant = 0;
         for name in ["web", "WEB-2", "A.B", "p", "x"] {
             for roles in [vec![], vec!["web".to_owned()], vec!["a.b".to_owned()]] {
-                let subject = Subject {
+                let subject = VerdictSubject {
                     name: name.into(),
                     id: "AIPAWEB".into(),
                     arn: format!("arn:aws:iam::{account}:{PROFILE}p/{name}"),
                     roles,
-                    ..Subject::default()
+                    ..VerdictSubject::default()
                 };
                 let candidates = index.candidates(&subject);
                 for (number, names) in groups.iter().enumerate() {

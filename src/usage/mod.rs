@@ -17,14 +17,14 @@ mod sources;
 mod verdict;
 
 pub use caller::fetch;
-pub use extract::{Page, Record};
+pub use extract::{ExtractedRecord, RecordPage};
 pub use file::MAX_AGE;
 pub use findings::{
-    Check, CheckOutcome, Found, Gap, GapCause, Reason, Region, RegionState, Scan, Scope, kind_of,
-    service_of,
+    Check, CheckOutcome, Gap, GapCause, Reason, ReferencingResource, Region, RegionState, Scan,
+    ScanScope, kind_of, service_of,
 };
 pub use matching::{By, Mention};
 pub use scan::{Asking, Patience, Transport, Watch, Whereabouts, is_everywhere, scan, why};
-pub use source::{Field, Given, Means, Paging, Route, Source, SourceCall};
+pub use source::{Given, Means, Paging, Route, Source, SourceCall, SourceField};
 pub use sources::{ACTIONS, REGIONS, SOURCES, source};
-pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Subject, Verdict};
+pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Verdict, VerdictSubject};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::findings::{Gap, Reason, RegionState, Scan, Scope};
+use super::findings::{Gap, Reason, RegionState, Scan, ScanScope};
 use super::matching::By;
-use super::verdict::{Obstacle, ROLES, Reference, Subject, Verdict};
+use super::verdict::{Obstacle, ROLES, Reference, Verdict, VerdictSubject};
 use crate::escape::visible;
 use crate::ui::format::{count, number};
 
@@ -43,7 +43,7 @@ pub(super) fn unused(scan: &Scan, rested: &str) -> String {
 /// Reason that the usage of a profile is unknown.
 pub(super) fn unknown(
     scan: &Scan,
-    subject: &Subject,
+    subject: &VerdictSubject,
     obstacles: &[Obstacle],
     doubts: &[Reference],
 ) -> String {
@@ -67,7 +67,7 @@ pub(super) fn unknown(
     text
 }
 
-fn obstacle_text(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String {
+fn obstacle_text(subject: &VerdictSubject, obstacle: &Obstacle, wanted: Duration) -> String {
     let role = visible(subject.roles.first().map_or("", String::as_str));
     let wanted = length(SignedDuration::try_from(wanted).unwrap_or(SignedDuration::MAX));
     match obstacle {
@@ -90,7 +90,7 @@ fn obstacle_text(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> St
 
 /// Summary of gaps. Gaps of one source with the same cause share a sentence; gaps common to all
 /// sources of a region are reported for the region.
-pub(super) fn summarize_gaps(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
+pub(super) fn summarize_gaps(scope: &ScanScope, gaps: &[Gap]) -> Vec<String> {
     let regions =
         scope.regions.iter().filter(|region| region.standing == RegionState::Asked).count();
     let is_like = |a: &Gap, b: &Gap| {

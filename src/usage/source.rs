@@ -48,7 +48,7 @@ pub struct SourceCall {
     /// `reservationSet.instancesSet` are the elements of that list, in all reservations.
     pub records: &'static str,
     /// Fields to extract from each record.
-    pub fields: &'static [Field],
+    pub fields: &'static [SourceField],
     /// Required values at paths of a record; other records are ignored.
     pub only: &'static [(&'static str, &'static str)],
     /// States of resources that will never use the profile again.
@@ -95,7 +95,7 @@ pub struct Paging {
 
 /// Field of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct SourceField {
     /// Path below the record; empty for a record that is a string.
     pub path: &'static str,
     /// Meaning of the value.

@@ -2,30 +2,30 @@
 //! paths are those of AWS's service models. `Action::reference` is the page of each action in AWS's
 //! API reference.
 
-use super::source::{Field, Given, Means, Paging, Route, Source, SourceCall};
+use super::source::{Given, Means, Paging, Route, Source, SourceCall, SourceField};
 use crate::spec::{Action, Protocol, Service, ServiceRow};
 
-const fn field(path: &'static str, means: Means) -> Field {
-    Field { path, means }
+const fn field(path: &'static str, means: Means) -> SourceField {
+    SourceField { path, means }
 }
 
-const fn id(path: &'static str) -> Field {
+const fn id(path: &'static str) -> SourceField {
     field(path, Means::Id)
 }
 
-const fn carry(path: &'static str) -> Field {
+const fn carry(path: &'static str) -> SourceField {
     field(path, Means::Carry)
 }
 
-const fn echo(path: &'static str, number: usize) -> Field {
+const fn echo(path: &'static str, number: usize) -> SourceField {
     field(path, Means::Echo(number))
 }
 
-const fn state(path: &'static str) -> Field {
+const fn state(path: &'static str) -> SourceField {
     field(path, Means::State)
 }
 
-const fn profile(path: &'static str) -> Field {
+const fn profile(path: &'static str) -> SourceField {
     field(path, Means::Profile)
 }
 
@@ -595,7 +595,8 @@ mod tests {
             assert!(names.insert(source.name), "{} is there twice", source.name);
             assert!(source.doc.ends_with('.'), "{}", source.name);
             let last = source.last();
-            let names_one = |field: &Field| matches!(field.means, Means::Profile | Means::Role);
+            let names_one =
+                |field: &SourceField| matches!(field.means, Means::Profile | Means::Role);
             assert!(last.fields.iter().any(names_one), "{} names no profile", source.name);
             let ids = source.steps.iter().flat_map(|step| step.fields);
             assert!(ids.clone().any(|field| field.means == Means::Id), "{}", source.name);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::findings::{Found, Gap, GapCause, Scan, kind_of, service_of};
+use super::findings::{Gap, GapCause, ReferencingResource, Scan, kind_of, service_of};
 use super::matching::By;
 use super::reasons;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Profile to judge, as IAM returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
+pub struct VerdictSubject {
     /// Name.
     pub name: String,
     /// Unique id, `AIPA…`.
@@ -116,7 +116,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    fn new(found: &Found<'_>, by: By, text: &str) -> Self {
+    fn new(found: &ReferencingResource<'_>, by: By, text: &str) -> Self {
         Self {
             source: Arc::clone(found.source),
             region: Arc::clone(found.region),
@@ -216,7 +216,7 @@ impl Scan {
     ///
     /// # Errors
     /// If the profile belongs to another account.
-    pub fn judge(&self, subject: &Subject, role: &RoleKnown) -> Result<Judgement> {
+    pub fn judge(&self, subject: &VerdictSubject, role: &RoleKnown) -> Result<Judgement> {
         let mut obstacles = self.obstacles(subject)?;
         let (mut references, doubts) = self.references_of(subject);
         let mut role_idle = String::new();
@@ -273,7 +273,7 @@ impl Scan {
     }
 
     /// Obstacles in the properties of the profile itself.
-    fn obstacles(&self, subject: &Subject) -> Result<Vec<Obstacle>> {
+    fn obstacles(&self, subject: &VerdictSubject) -> Result<Vec<Obstacle>> {
         let scope = self.scope();
         let mut obstacles = Vec::new();
         let is_account = |text: &str| text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit());
@@ -307,7 +307,7 @@ impl Scan {
     }
 
     /// References to a profile, and possible ones.
-    fn references_of(&self, subject: &Subject) -> (Vec<Reference>, Vec<Reference>) {
+    fn references_of(&self, subject: &VerdictSubject) -> (Vec<Reference>, Vec<Reference>) {
         let mut all: Vec<Reference> = Vec::new();
         let mut places = HashMap::new();
         for group in self.index().candidates(subject) {

@@ -23,9 +23,9 @@ const QUESTION: Duration = Duration::from_millis(50);
 
 /// Reader of keys. Dropping it restores the terminal.
 #[derive(Debug)]
-pub(super) struct Keys(());
+pub(super) struct KeyReader(());
 
-impl Keys {
+impl KeyReader {
     /// Passes every key to `tell`, on its own thread. `None` if standard input is no terminal.
     pub(super) fn read(tell: impl Fn(char) + Send + 'static) -> Option<Self> {
         if !std::io::stdin().is_terminal() {
@@ -41,7 +41,7 @@ impl Keys {
     }
 }
 
-impl Drop for Keys {
+impl Drop for KeyReader {
     fn drop(&mut self) {
         restore();
     }

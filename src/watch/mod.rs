@@ -18,13 +18,13 @@ use tokio::runtime::Runtime;
 
 use crate::app::account::PromptAccount;
 use crate::app::run::{self, Running, TargetConfig};
-use crate::app::signals::{self, Request};
+use crate::app::signals::{self, ProcessSignal};
 use crate::error::{Error, Kind, Result};
 use crate::files::watch::{Changed, PathWatcher};
 use crate::session::journal;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use event_loop::Watch;
-use keys::Keys;
+use keys::KeyReader;
 use scripts::Scripts;
 use worker::{Ended, Worker};
 
@@ -61,7 +61,7 @@ pub enum OnBusy {
 }
 
 /// Event for the watcher.
-enum Event {
+enum WatchEvent {
     /// Files may have changed.
     Changed(Changed),
     /// Key was pressed.
@@ -73,7 +73,7 @@ enum Event {
     /// End of a job.
     Ended(Box<Ended>),
     /// Request of a signal.
-    Request(Request),
+    Request(ProcessSignal),
 }
 
 /// Watches until the end is requested, or nothing is left to do. Returns the exit code.
@@ -89,16 +89,16 @@ pub fn run(mut options: WatchSettings) -> Result<u8> {
     let tell = events.clone();
     let watcher = PathWatcher::new(move |changed| {
         // The receiver is gone at the end.
-        let _ = tell.send(Event::Changed(changed));
+        let _ = tell.send(WatchEvent::Changed(changed));
     })?;
     let tell = events.clone();
     let tell_request = move |request| {
-        let _ = tell.send(Event::Request(request));
+        let _ = tell.send(WatchEvent::Request(request));
     };
     signals::tell_requests(tell_request, keys::restore)?;
     let tell = events.clone();
-    let keys = Keys::read(move |key| {
-        let _ = tell.send(Event::Key(key));
+    let keys = KeyReader::read(move |key| {
+        let _ = tell.send(WatchEvent::Key(key));
     });
     let worker = Worker {
         options: options.run.clone(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::Event;
+use super::WatchEvent;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings};
 use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
@@ -27,7 +27,7 @@ const MAX_KEPT: usize = 1 << 20;
 
 /// Script to run.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct ScriptJob {
     /// Index of the script.
     pub(super) script: usize,
     /// Path.
@@ -80,7 +80,7 @@ pub(super) struct Worker {
     pub(super) runtime: Handle,
     /// Questions that were answered with yes, and are not asked again.
     pub(super) allowed: Arc<Mutex<BTreeSet<String>>>,
-    pub(super) events: Sender<Event>,
+    pub(super) events: Sender<WatchEvent>,
 }
 
 impl Worker {
@@ -88,7 +88,7 @@ impl Worker {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(self) -> Result<Sender<Job>> {
+    pub(super) fn start(self) -> Result<Sender<ScriptJob>> {
         let (jobs, received) = channel();
         let thread = std::thread::Builder::new().name("iamlua-runs".into());
         thread
@@ -97,7 +97,7 @@ impl Worker {
         Ok(jobs)
     }
 
-    fn work(&self, jobs: &Receiver<Job>) {
+    fn work(&self, jobs: &Receiver<ScriptJob>) {
         for job in jobs {
             let (began, kept) = (Instant::now(), CapturedOutput::default());
             let tried = catch_unwind(AssertUnwindSafe(|| self.carry_out(&job, &kept)));
@@ -114,13 +114,13 @@ impl Worker {
                 fingerprints: job.seen.all(),
                 took: began.elapsed(),
             };
-            if self.events.send(Event::Ended(Box::new(ended))).is_err() {
+            if self.events.send(WatchEvent::Ended(Box::new(ended))).is_err() {
                 return;
             }
         }
     }
 
-    fn carry_out(&self, job: &Job, kept: &CapturedOutput) -> Result<JobOutcome> {
+    fn carry_out(&self, job: &ScriptJob, kept: &CapturedOutput) -> Result<JobOutcome> {
         let loaded = match Loaded::read(&Script::File(job.path.clone())) {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -162,7 +162,7 @@ impl Worker {
         Ok(JobOutcome::Ran(Box::new(executed)))
     }
 
-    fn run(&self, loaded: Loaded, job: &Job, kept: &CapturedOutput) -> Result<RunOutcome> {
+    fn run(&self, loaded: Loaded, job: &ScriptJob, kept: &CapturedOutput) -> Result<RunOutcome> {
         let mut output = run::output(false);
         output.out = Box::new(Tee { to: output.out, kept: kept.clone() });
         let around = RunEnv {
@@ -180,7 +180,7 @@ impl Worker {
         };
         let began = |running| {
             // Sending fails only while the program is ending.
-            let _ = self.events.send(Event::Began(running));
+            let _ = self.events.send(WatchEvent::Began(running));
             Ok(())
         };
         run::execute(loaded, &self.args, &self.options, around, began)
@@ -198,7 +198,7 @@ impl Worker {
                 return Some(true);
             }
             let (answer, answered) = channel();
-            events.send(Event::Asked(question.to_owned(), answer)).ok()?;
+            events.send(WatchEvent::Asked(question.to_owned(), answer)).ok()?;
             let yes = answered.recv().ok()?;
             if yes {
                 allowed().insert(question.to_owned());

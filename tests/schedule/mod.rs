@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use iamlua::clock::{Clock, ManualClock};
 use iamlua::cron::Timing;
-use iamlua::lua::{CatchUp, Job, OnFailure};
+use iamlua::lua::{CatchUp, JobSpec, OnFailure};
 use iamlua::schedule::job_set::{Listed, Runbook};
 use iamlua::schedule::log::{Format, Level, Log};
 use iamlua::schedule::record::{Execution, ExecutionOutcome};
@@ -25,8 +25,8 @@ use iamlua::schedule::store::Store;
 use jiff::{SignedDuration, Timestamp};
 
 /// Job with that timing, without retries.
-fn job(timing: Timing) -> Job {
-    Job {
+fn job(timing: Timing) -> JobSpec {
+    JobSpec {
         timing,
         jitter: Duration::ZERO,
         catch_up: CatchUp::Once,
@@ -36,7 +36,7 @@ fn job(timing: Timing) -> Job {
     }
 }
 
-fn listed(name: &str, job: Job) -> Listed {
+fn listed(name: &str, job: JobSpec) -> Listed {
     let path = PathBuf::from(format!("/jobs/{name}.lua"));
     let runbook = Runbook { description: None, job };
     Listed { path, name: name.to_owned(), what: Ok(Arc::new(runbook)) }

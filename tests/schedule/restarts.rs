@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use iamlua::clock::ManualClock;
 use iamlua::cron::Timing;
-use iamlua::lua::{CatchUp, Job};
+use iamlua::lua::{CatchUp, JobSpec};
 use iamlua::schedule::job_set::Listed;
 use iamlua::schedule::record::ExecutionOutcome;
 use iamlua::schedule::scheduler::Holds;
@@ -19,14 +19,14 @@ use super::{Simulation, at, job, listed};
 fn jobs() -> Vec<Listed> {
     let every = |minutes| Timing::every(Duration::from_mins(minutes)).expect("an interval");
     let cron = |text| Timing::cron(text, Some("Europe/Berlin")).expect("an expression");
-    let skips = |timing| Job { catch_up: CatchUp::Skip, ..job(timing) };
+    let skips = |timing| JobSpec { catch_up: CatchUp::Skip, ..job(timing) };
     vec![
         listed("often", job(every(15))),
         listed("often-skips", skips(every(15))),
         listed("nightly", job(cron("30 2 * * *"))),
         listed("hourly-skips", skips(cron("5 * * * *"))),
-        listed("jittered", Job { jitter: Duration::from_mins(20), ..job(every(60)) }),
-        listed("again", Job { retries: 2, ..job(every(45)) }),
+        listed("jittered", JobSpec { jitter: Duration::from_mins(20), ..job(every(60)) }),
+        listed("again", JobSpec { retries: 2, ..job(every(45)) }),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use iamlua::iam::snapshot::{Field, Subject, differences};
-use iamlua::iam::{self, Run};
+use iamlua::iam::{self, Implementation};
 use iamlua::session::Mode;
 use serde_json::json;
 
@@ -442,7 +442,7 @@ fn the_reads_and_writes_of_the_registry_are_all_tried() {
         let path = entry.spec.path();
         let table = if entry.writes() { &writes } else { &reads };
         assert!(table.contains(&path), "{path} is not in the table of this test");
-        if let Run::Write(write) = &entry.run {
+        if let Implementation::Write(write) = &entry.run {
             let creates = (write.after)(&iamlua::spec::Args::default(), None).is_some();
             assert!(!(creates && write.deletes()), "{path}");
         }

@@ -3,7 +3,7 @@
 use iamlua::error::Kind;
 use iamlua::usage::{
     By, CheckOutcome, Gap, GapCause, Judgement, Means, Mention, Reason, Region, RegionState,
-    RoleKnown, RoleUse, Ruling, SOURCES, Scan, Subject,
+    RoleKnown, RoleUse, Ruling, SOURCES, Scan, VerdictSubject,
 };
 
 use super::{
@@ -13,8 +13,8 @@ use super::{
 
 /// Ways in which AWS names a profile in each source: the responses are described in the API
 /// reference of each call.
-fn texts(source: &str, profile: &Subject) -> Vec<Mention> {
-    let Subject { name, id, arn, roles, .. } = profile;
+fn texts(source: &str, profile: &VerdictSubject) -> Vec<Mention> {
+    let VerdictSubject { name, id, arn, roles, .. } = profile;
     let texts = match source {
         "ec2.instances" | "ec2.associations" => vec![arn, id],
         "ec2.launch_templates" | "ec2.spot_fleets" | "ec2.spot_requests" => vec![arn, name],
@@ -268,8 +268,8 @@ fn a_role_is_not_asked_where_something_names_the_profile() {
 fn a_profile_that_is_new_or_odd_is_not_unused() {
     let scan = finished(Scan::new(scope()));
     let web = subject("web");
-    let arn = |arn: &str| Subject { arn: arn.into(), ..web.clone() };
-    let made = |date: &str| Subject { create_date: date.into(), ..web.clone() };
+    let arn = |arn: &str| VerdictSubject { arn: arn.into(), ..web.clone() };
+    let made = |date: &str| VerdictSubject { create_date: date.into(), ..web.clone() };
     for odd in [
         made("2026-11-28T12:00:00Z"),
         made("2026-11-28T11:59:00Z"),
@@ -278,15 +278,15 @@ fn a_profile_that_is_new_or_odd_is_not_unused() {
         made(""),
         made("2024-13-01"),
         made("1970-01-01T00:00:00Z"),
-        Subject { id: String::new(), ..web.clone() },
-        Subject { name: String::new(), ..web.clone() },
+        VerdictSubject { id: String::new(), ..web.clone() },
+        VerdictSubject { name: String::new(), ..web.clone() },
         arn(""),
         arn("web"),
         arn("arn:aws:iam::1:instance-profile/ec2/web"),
         arn(&format!("arn:aws:iam::{ACCOUNT}:instance-profile/ec2/web-2")),
         arn(&format!("arn:aws:iam::{ACCOUNT}:role/web")),
-        Subject { roles: vec![String::new()], ..web.clone() },
-        Subject::default(),
+        VerdictSubject { roles: vec![String::new()], ..web.clone() },
+        VerdictSubject::default(),
     ] {
         let ruling = match scan.judge(&odd, &RoleKnown::NotAsked).expect("a judgement") {
             Judgement::AskRole(_) => judge(&scan, &odd, &rested(&web)).ruling,
@@ -307,7 +307,7 @@ fn a_profile_of_another_account_gets_no_verdict() {
         "arn:aws:iam::210987654321:instance-profile/ec2/web".to_owned(),
         format!("arn:aws-cn:iam::{ACCOUNT}:instance-profile/ec2/web"),
     ] {
-        let other = Subject { arn, ..subject("web") };
+        let other = VerdictSubject { arn, ..subject("web") };
         let error = scan.judge(&other, &rested(&other)).expect_err("it is of another account");
         assert_eq!(error.kind, Kind::Argument);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use iamlua::usage::{
     CheckOutcome, Judgement, Mention, Region, RegionState, RoleKnown, RoleUse, Ruling, SOURCES,
-    Scan, Scope, Subject, Verdict,
+    Scan, ScanScope, Verdict, VerdictSubject,
 };
 use jiff::Timestamp;
 
@@ -23,8 +23,8 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// Scan of one region, with every source.
-fn scope() -> Scope {
-    Scope {
+fn scope() -> ScanScope {
+    ScanScope {
         account: ACCOUNT.into(),
         partition: "aws".into(),
         started: at(STARTED),
@@ -71,14 +71,14 @@ fn role(text: impl Into<Box<str>>) -> Mention {
 }
 
 /// Old profile with a path, and with a role of the same name and `-role`.
-fn subject(name: &str) -> Subject {
+fn subject(name: &str) -> VerdictSubject {
     // Different names give different ids.
     let letter = |c: char| match c {
         'a'..='z' | 'A'..='Z' => c.to_ascii_uppercase().to_string(),
         _ => format!("2{}", u32::from(c)),
     };
     let id: String = name.chars().map(letter).collect();
-    Subject {
+    VerdictSubject {
         name: name.into(),
         id: format!("AIPA{id:7>17}"),
         arn: format!("arn:aws:iam::{ACCOUNT}:instance-profile/ec2/{name}"),
@@ -88,7 +88,7 @@ fn subject(name: &str) -> Subject {
 }
 
 /// Result of `GetRole` for a role that was last used 388 days before the scan.
-fn rested(subject: &Subject) -> RoleKnown {
+fn rested(subject: &VerdictSubject) -> RoleKnown {
     RoleKnown::Read(RoleUse {
         name: subject.roles.first().cloned().unwrap_or_default(),
         create_date: "2024-01-01T00:00:00Z".into(),
@@ -97,7 +97,7 @@ fn rested(subject: &Subject) -> RoleKnown {
     })
 }
 
-fn judge(scan: &Scan, subject: &Subject, role: &RoleKnown) -> Verdict {
+fn judge(scan: &Scan, subject: &VerdictSubject, role: &RoleKnown) -> Verdict {
     match scan.judge(subject, role).expect("a judgement") {
         Judgement::Given(verdict) => *verdict,
         Judgement::AskRole(role) => panic!("{role} must be asked"),

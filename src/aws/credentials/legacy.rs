@@ -3,17 +3,17 @@
 
 use std::path::Path;
 
-use super::Keys;
+use super::StaticKeys;
 use crate::aws::config_file::{ConfigFile, Value};
 use crate::aws::environment::Environment;
-use crate::aws::settings::Origin;
+use crate::aws::settings::SettingOrigin;
 use crate::error::{Error, Kind, Result};
 
 /// Keys in such a file, if one exists and has any.
 ///
 /// # Errors
 /// A configuration error for a specified file that cannot be read, and for an incomplete key pair.
-pub fn keys(environment: &Environment) -> Result<Option<Keys>> {
+pub fn keys(environment: &Environment) -> Result<Option<StaticKeys>> {
     if let Some(keys) = credential_file(environment)? {
         return Ok(Some(keys));
     }
@@ -31,7 +31,7 @@ pub fn keys(environment: &Environment) -> Result<Option<Keys>> {
 }
 
 /// File of the first EC2 tools, with the lines `AWSAccessKeyId=…` and `AWSSecretKey=…`.
-fn credential_file(environment: &Environment) -> Result<Option<Keys>> {
+fn credential_file(environment: &Environment) -> Result<Option<StaticKeys>> {
     const NAME: &str = "AWS_CREDENTIAL_FILE";
     let Some(path) = environment.filled(NAME) else { return Ok(None) };
     let path = environment.expand(&path);
@@ -50,7 +50,7 @@ fn credential_file(environment: &Environment) -> Result<Option<Keys>> {
     pair(&path, line, id, value("AWSSecretKey").map(|(_, secret)| secret)).map(Some)
 }
 
-fn boto(path: &Path) -> Result<Option<Keys>> {
+fn boto(path: &Path) -> Result<Option<StaticKeys>> {
     let Some(file) = ConfigFile::read(path)? else { return Ok(None) };
     let Some(section) = file.sections.iter().find(|section| section.header == "Credentials") else {
         return Ok(None);
@@ -66,11 +66,17 @@ fn boto(path: &Path) -> Result<Option<Keys>> {
     pair(path, line, id, value("aws_secret_access_key").map(|(_, secret)| secret)).map(Some)
 }
 
-fn pair(path: &Path, line: usize, id: String, secret: Option<String>) -> Result<Keys> {
-    let origin = Origin::File { path: path.to_owned(), line };
+fn pair(path: &Path, line: usize, id: String, secret: Option<String>) -> Result<StaticKeys> {
+    let origin = SettingOrigin::File { path: path.to_owned(), line };
     let Some(secret_access_key) = secret.filter(|secret| !secret.is_empty()) else {
         let message = format!("there is half a key pair in {origin}: the secret is missing");
         return Err(Error::new(Kind::Configuration, message));
     };
-    Ok(Keys { access_key_id: id, secret_access_key, session_token: None, expiration: None, origin })
+    Ok(StaticKeys {
+        access_key_id: id,
+        secret_access_key,
+        session_token: None,
+        expiration: None,
+        origin,
+    })
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::environment::Environment;
-use super::settings::{Origin, Setting};
+use super::settings::{Setting, SettingOrigin};
 use super::shared_config::{Profile, Properties, SharedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::spec;
@@ -26,7 +26,7 @@ pub use provider::{Assume, ContainerToken, Context, instance_region, provider};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Static keys in environment variables or a file.
-    Keys(Keys),
+    Keys(StaticKeys),
     /// Role assumed with other credentials.
     AssumeRole(Box<AssumeRole>),
     /// Role assumed with an identity provider's token.
@@ -63,7 +63,7 @@ pub enum Source {
 
 /// Static keys.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Keys {
+pub struct StaticKeys {
     /// Access key id.
     pub access_key_id: String,
     /// Secret access key.
@@ -73,7 +73,7 @@ pub struct Keys {
     /// Expiration: text of `AWS_CREDENTIAL_EXPIRATION`.
     pub expiration: Option<String>,
     /// Origin of the keys.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// Role to assume.
@@ -124,7 +124,7 @@ pub struct Sso {
     /// Profile.
     pub profile: String,
     /// Property that selects Identity Center.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 impl Source {
@@ -142,7 +142,7 @@ impl Source {
     pub fn describe(&self) -> String {
         match self {
             Self::Keys(keys) => match &keys.origin {
-                Origin::Variable(name) => format!("keys in the environment ({name})"),
+                SettingOrigin::Variable(name) => format!("keys in the environment ({name})"),
                 origin => format!("keys in {origin}"),
             },
             Self::AssumeRole(role) => {
@@ -203,7 +203,7 @@ pub fn resolve(
     named: &Setting<String>,
     is_explicit: bool,
 ) -> Result<Source> {
-    let chain = Chain { files, environment };
+    let chain = CredentialChain { files, environment };
     let name = &*named.value;
     if !is_explicit && let Some(keys) = chain.environment_keys()? {
         return Ok(Source::Keys(keys));
@@ -237,13 +237,13 @@ fn wrong(message: impl Into<String>) -> Error {
     Error::new(Kind::Configuration, message)
 }
 
-struct Chain<'a> {
+struct CredentialChain<'a> {
     files: &'a SharedConfig,
     environment: &'a Environment,
 }
 
-impl Chain<'_> {
-    fn environment_keys(&self) -> Result<Option<Keys>> {
+impl CredentialChain<'_> {
+    fn environment_keys(&self) -> Result<Option<StaticKeys>> {
         const ID: &str = "AWS_ACCESS_KEY_ID";
         const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
         let (id, secret) = (self.environment.filled(ID), self.environment.filled(SECRET));
@@ -256,12 +256,12 @@ impl Chain<'_> {
         match (id, secret) {
             (Some(access_key_id), Some(secret_access_key)) => {
                 let tokens = ["AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"];
-                let keys = Keys {
+                let keys = StaticKeys {
                     access_key_id,
                     secret_access_key,
                     session_token: self.environment.first(&tokens).map(|(_, token)| token),
                     expiration: self.environment.filled("AWS_CREDENTIAL_EXPIRATION"),
-                    origin: Origin::Variable(ID.into()),
+                    origin: SettingOrigin::Variable(ID.into()),
                 };
                 check_key_id(&keys)?;
                 Ok(Some(keys))
@@ -443,8 +443,8 @@ impl Chain<'_> {
     ) -> Result<Option<WebIdentity>> {
         let setting = |variable: &str, property: &str| {
             let by_variable = with_variables.then(|| self.environment.get(variable)).flatten();
-            let by_variable =
-                by_variable.map(|value| Setting::new(value, Origin::Variable(variable.into())));
+            let by_variable = by_variable
+                .map(|value| Setting::new(value, SettingOrigin::Variable(variable.into())));
             by_variable.or_else(|| profile.get(property).cloned())
         };
         let token_file = setting("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
@@ -537,7 +537,7 @@ impl Chain<'_> {
             let by_variable = self
                 .environment
                 .filled(variable)
-                .map(|value| Setting::new(value, Origin::Variable(variable.into())));
+                .map(|value| Setting::new(value, SettingOrigin::Variable(variable.into())));
             by_variable.or_else(|| profile.filled(property).cloned())
         };
         let mode =
@@ -563,28 +563,28 @@ fn duration(name: &str, setting: &Setting<String>) -> Result<i32> {
 }
 
 /// Refuses a malformed access key id, such as one followed by a comment.
-fn check_key_id(keys: &Keys) -> Result<()> {
+fn check_key_id(keys: &StaticKeys) -> Result<()> {
     let is_id = keys.access_key_id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
     if is_id {
         return Ok(());
     }
     let name = match &keys.origin {
-        Origin::Variable(name) => name,
+        SettingOrigin::Variable(name) => name,
         _ => "aws_access_key_id",
     };
     let hint = match &keys.origin {
-        Origin::Variable(_) => "it has letters and digits only: look for blanks and quotes",
+        SettingOrigin::Variable(_) => "it has letters and digits only: look for blanks and quotes",
         _ => "it has letters and digits only; a comment must stand in a line of its own",
     };
     let at = match &keys.origin {
-        Origin::Variable(_) => String::new(),
+        SettingOrigin::Variable(_) => String::new(),
         origin => format!(" ({origin})"),
     };
     Err(wrong(format!("{name} is not an access key ID: {:?}{at}", keys.access_key_id)).hint(hint))
 }
 
 /// Keys of a profile in one file.
-fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>> {
+fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<StaticKeys>> {
     const ID: &str = "aws_access_key_id";
     const SECRET: &str = "aws_secret_access_key";
     let Some(section) = section else { return Ok(None) };
@@ -598,7 +598,7 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
             let token =
                 section.get("aws_security_token").or_else(|| section.get("aws_session_token"));
             let token = token.map(|token| token.value.clone());
-            let keys = Keys {
+            let keys = StaticKeys {
                 access_key_id: id.value.clone(),
                 secret_access_key: secret.value.clone(),
                 session_token: token.filter(|token| !token.is_empty()),
@@ -733,7 +733,7 @@ fn refuse_partial_credentials(name: &str, profile: &Profile) -> Result<()> {
 fn check_role_arn(name: &str, arn: &Setting<String>) -> Result<()> {
     spec::check_role_arn(&arn.value).map_err(|why| {
         let what = match &arn.origin {
-            Origin::Variable(variable) => variable.clone(),
+            SettingOrigin::Variable(variable) => variable.clone(),
             _ => format!("role_arn of the profile {name:?}"),
         };
         wrong(format!("{what} {why} ({})", arn.origin))

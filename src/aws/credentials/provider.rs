@@ -24,7 +24,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt;
 
-use super::{AssumeRole, Keys, Source, WebIdentity, mfa};
+use super::{AssumeRole, Source, StaticKeys, WebIdentity, mfa};
 use crate::aws::clock::{CorrectedClock, system_time};
 use crate::aws::from_sdk;
 use crate::aws::network::NetworkError;
@@ -340,7 +340,7 @@ fn none_found(profile: &str) -> Error {
     .hint(LOCAL)
 }
 
-fn static_keys(keys: &Keys, clock: &CorrectedClock) -> Result<Credentials> {
+fn static_keys(keys: &StaticKeys, clock: &CorrectedClock) -> Result<Credentials> {
     let expiry = match &keys.expiration {
         None => None,
         Some(text) => {

@@ -6,7 +6,7 @@
 use super::Refusal;
 
 /// Kind of policy, as the messages name it.
-struct Kind {
+struct PolicyKind {
     /// Names in AWS's messages, in lower case.
     names: &'static [&'static str],
     /// Subject of a sentence about an explicit deny.
@@ -20,34 +20,34 @@ struct Kind {
 const ORGANIZATION: &str = "nobody in this account can allow it: an administrator of the \
                             organization changes that policy or exempts the account or the caller";
 
-const KINDS: [Kind; 8] = [
-    Kind {
+const KINDS: [PolicyKind; 8] = [
+    PolicyKind {
         names: &["service control policy"],
         denies: "a service control policy (SCP) of the organization",
         lacks: "no service control policy (SCP) of the organization allows",
         change: ORGANIZATION,
     },
-    Kind {
+    PolicyKind {
         names: &["resource control policy"],
         denies: "a resource control policy (RCP) of the organization",
         lacks: "no resource control policy (RCP) of the organization allows",
         change: ORGANIZATION,
     },
-    Kind {
+    PolicyKind {
         names: &["permissions boundary"],
         denies: "the permissions boundary of the caller",
         lacks: "the permissions boundary of the caller does not allow",
         change: "the caller's other policies cannot go beyond it: whoever set the boundary on the \
                  user or role changes it",
     },
-    Kind {
+    PolicyKind {
         names: &["session policy", "sessions policy"],
         denies: "the session policy of the caller's session",
         lacks: "the session policy of the caller's session does not allow",
         change: "it was passed when the session was made, and narrows the role: make a session \
                  with a wider one, or with none",
     },
-    Kind {
+    PolicyKind {
         names: &["identity-based policy"],
         denies: "an identity-based policy of the caller (of the user, its groups or the role)",
         lacks: "no identity-based policy of the caller (of the user, its groups or the role) \
@@ -55,20 +55,20 @@ const KINDS: [Kind; 8] = [
         change: "whoever administers the caller changes its policies; `iamlua policy SCRIPT` \
                  prints the least one for a runbook",
     },
-    Kind {
+    PolicyKind {
         names: &["resource-based policy"],
         denies: "the policy of the resource itself",
         lacks: "the policy of the resource itself does not allow",
         change: "the owner of the resource changes it",
     },
-    Kind {
+    PolicyKind {
         names: &["vpc endpoint policy"],
         denies: "the policy of the VPC endpoint that the call goes through",
         lacks: "the policy of the VPC endpoint that the call goes through does not allow",
         change: "the owner of the VPC endpoint changes it; a call that goes another way does not \
                  meet it",
     },
-    Kind {
+    PolicyKind {
         names: &["role trust policy"],
         denies: "the trust policy of the role",
         lacks: "the trust policy of the role does not allow",
@@ -86,7 +86,7 @@ struct Denial<'a> {
     /// Explicit deny, as opposed to a missing allow.
     is_explicit: bool,
     /// Kind of policy.
-    kind: Option<&'static Kind>,
+    kind: Option<&'static PolicyKind>,
     /// ARN of the policy.
     policy: Option<&'a str>,
     /// Presence of an encoded message for `sts:DecodeAuthorizationMessage`.
@@ -145,7 +145,7 @@ fn resource<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
 
 /// Kind of policy in a reason in lower case, and the end of its name. In a chain ("transitively
 /// through") the last policy is the one that denies.
-fn kind(reason: &str) -> Option<(usize, &'static Kind)> {
+fn kind(reason: &str) -> Option<(usize, &'static PolicyKind)> {
     let from = reason.find("transitively through").unwrap_or_default();
     let named = KINDS.iter().flat_map(|kind| {
         kind.names.iter().filter_map(move |name| {

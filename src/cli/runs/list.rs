@@ -166,9 +166,9 @@ fn render(columns: &[Column], runs: &[Run], what: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::journal::records::Counts;
+    use crate::session::journal::records::ChangeCounts;
 
-    fn run(id: &str, script: &str, status: &str, counts: Counts) -> Run {
+    fn run(id: &str, script: &str, status: &str, counts: ChangeCounts) -> Run {
         let site = serde_json::json!({ "target": "aws", "account": "123456789012" });
         Run {
             id: id.into(),
@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_table_fits_a_terminal_of_80_columns() {
-        let counts = Counts { done: 1_000, undone: 500, standing: 500, ..Counts::default() };
+        let counts =
+            ChangeCounts { done: 1_000, undone: 500, standing: 500, ..ChangeCounts::default() };
         let plain = run("20261128-223502-323t5", "scripts/tag.lua", "done", counts);
         let text = to_table(std::slice::from_ref(&plain), Some(80));
         assert_eq!(
@@ -201,7 +202,7 @@ mod tests {
             "RUN                    WHAT                 WHERE         CHANGES  STATUS\n\
              20261128-223502-323t5  run scripts/tag.lua  123456789012    1,000  partly undone\n"
         );
-        let counts = Counts { failed: 2, in_doubt: 1, ..counts };
+        let counts = ChangeCounts { failed: 2, in_doubt: 1, ..counts };
         let long = run("20261128-223502-571en", "/srv/日本/クリーンアップ.lua", "partial", counts);
         let both = [plain, long];
         for line in to_table(&both, Some(80)).lines() {

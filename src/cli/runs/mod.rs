@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::complete;
 use super::options::OutputFormat;
 use crate::error::{Error, Kind, Result};
-use crate::session::journal::records::{Recorded, Run};
+use crate::session::journal::records::{RecordedChange, Run};
 
 pub(super) use show::parameters;
 
@@ -93,7 +93,7 @@ fn json_of(run: &Run) -> Result<Value> {
 }
 
 /// Change of a run as JSON, with times as text.
-fn json_of_change(change: &Recorded) -> Result<Value> {
+fn json_of_change(change: &RecordedChange) -> Result<Value> {
     let mut json = serde_json::to_value(change).map_err(|error| bug(&error))?;
     json["started"] = date(change.started).into();
     json["ended"] = change.ended.map(date).into();

@@ -12,7 +12,7 @@ use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
 use crate::escape::{visible, visible_but};
 use crate::session::destination::Places;
-use crate::session::journal::records::{Recorded, Records, Run, no_run};
+use crate::session::journal::records::{RecordedChange, Records, Run, no_run};
 use crate::session::journal::{ChangeOutcome, LeftOut};
 use crate::state;
 use crate::ui::format::count;
@@ -38,7 +38,7 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
 
 pub(super) fn describe(
     run: &Run,
-    changes: &[Recorded],
+    changes: &[RecordedChange],
     left_out: &[LeftOut],
     full: bool,
 ) -> String {

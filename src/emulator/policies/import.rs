@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::ChangeError;
 use super::super::constraints;
-use super::super::import::{self, Entry, kind_of, policy_document, wrong};
+use super::super::import::{self, ImportObject, kind_of, policy_document, wrong};
 use super::super::records;
 use super::super::sequence::Sequence;
 use super::super::write_txn::WriteTxn;
@@ -33,7 +33,7 @@ pub(in crate::emulator) const KEYS: [&str; 12] = [
 
 /// Inline policies of a role: an object of names and documents.
 pub(in crate::emulator) fn inline(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     is_held: bool,
 ) -> Result<Sequence<InlinePolicy>, ChangeError> {
     let place = entry.at("inline_policies");
@@ -68,7 +68,7 @@ pub(in crate::emulator) fn inline(
 /// Customer managed policy. `arn` and keys that are not in [`KEYS`] are left in the entry.
 pub(in crate::emulator) fn policy(
     edit: &WriteTxn<'_>,
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     is_held: bool,
 ) -> Result<Policy, ChangeError> {
     let name = entry.required("name", &constraints::POLICY_NAME)?;
@@ -104,7 +104,7 @@ pub(in crate::emulator) fn policy(
 
 /// Versions of a policy: a list, or the document of the only version.
 fn versions(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     created: i64,
     is_held: bool,
 ) -> Result<Sequence<Version>, ChangeError> {
@@ -131,7 +131,7 @@ fn versions(
     }
     let mut versions: Vec<(u64, Version)> = Vec::new();
     for (index, value) in list.into_iter().enumerate() {
-        let mut version = Entry::new(format!("{place}[{index}]"), value)?;
+        let mut version = ImportObject::new(format!("{place}[{index}]"), value)?;
         let number = version_number(&mut version, "id")?;
         let number = number.ok_or_else(|| wrong(&version.at("id"), "is missing"))?;
         if versions.last().is_some_and(|(earlier, _)| *earlier >= number) {
@@ -149,7 +149,7 @@ fn versions(
 
 /// Versions, with the highest number ever used.
 fn with_last(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     versions: Vec<(u64, Version)>,
 ) -> Result<Sequence<Version>, ChangeError> {
     let newest = versions.last().map_or(0, |(number, _)| *number);
@@ -176,7 +176,7 @@ fn document_of(place: &str, value: Value, is_held: bool) -> Result<String, Chang
 }
 
 /// Number in a version id such as `v12`.
-fn version_number(entry: &mut Entry, name: &str) -> Result<Option<u64>, ChangeError> {
+fn version_number(entry: &mut ImportObject, name: &str) -> Result<Option<u64>, ChangeError> {
     let Some(id) = entry.text(name)? else { return Ok(None) };
     let digits = id.strip_prefix('v').filter(|digits| !digits.starts_with(['0', '+']));
     // The numbers are stored as signed integers.

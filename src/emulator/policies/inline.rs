@@ -5,7 +5,7 @@ use super::super::call::Call;
 use super::super::protected_roles;
 use super::super::read_txn::ReadTxn;
 use super::super::records::Role;
-use super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::refusal::{ApiResult, CallFailure, Refusal};
 use super::super::roles::require_role;
 use super::super::write_txn::WriteTxn;
 use super::super::xml::Xml;
@@ -60,7 +60,7 @@ pub(in crate::emulator) fn list(
         for (_, policy) in &found {
             xml.text("member", &policy.name);
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     xml.piece(&end);
     Ok(())

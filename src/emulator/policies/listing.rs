@@ -1,15 +1,15 @@
 //! `ListPolicies` and `ListEntitiesForPolicy`.
 
-use super::super::call::{Call, Page};
+use super::super::call::{Call, PageRequest};
 use super::super::managed_policies;
 use super::super::marker::Point;
 use super::super::read_txn::{ReadTxn, position};
-use super::super::records::{self, Position, Scope};
-use super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::records::{self, Position, RecordScope};
+use super::super::refusal::{ApiResult, CallFailure, Refusal};
 use super::super::xml::Xml;
 use super::managed::{self, Detail, ListedPolicy};
 use super::record::Policy;
-use super::usage::{Counts, Usage, Users};
+use super::usage::{PolicyUsageCounts, Usage, Users};
 
 /// Filters of `ListPolicies`.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Filter<'a> {
 
 impl Filter<'_> {
     /// Usage counts of a policy; `None` if the filters exclude it.
-    fn admit(&self, arn: &str) -> rusqlite::Result<Option<Counts>> {
+    fn admit(&self, arn: &str) -> rusqlite::Result<Option<PolicyUsageCounts>> {
         let counts = self.users.count(arn)?;
         let is_boundary_only = counts.boundaries > 0 && counts.attached == 0;
         let usage = match Usage::of_filter(self.usage) {
@@ -51,7 +51,7 @@ pub(in crate::emulator) fn policies(
     let seal = format!("{scope} {} {:?} {prefix}", filter.only_attached, filter.usage);
     let page = call.page(&view.account, &seal);
     let point = page.point()?;
-    let mut found: Vec<(ListedPolicy, Counts, Point)> = Vec::new();
+    let mut found: Vec<(ListedPolicy, PolicyUsageCounts, Point)> = Vec::new();
     // Markers in the records have a key; markers behind them have none.
     let behind = point.as_ref().filter(|point| point.key.is_empty()).map(|point| point.number);
     if scope != "AWS" && behind.is_none() {
@@ -90,15 +90,15 @@ pub(in crate::emulator) fn policies(
 /// Reads the account's own policies on a page, and one more if there is one.
 fn own(
     view: &ReadTxn<'_>,
-    page: &Page<'_>,
+    page: &PageRequest<'_>,
     prefix: &str,
     filter: &Filter<'_>,
-    found: &mut Vec<(ListedPolicy, Counts, Point)>,
+    found: &mut Vec<(ListedPolicy, PolicyUsageCounts, Point)>,
 ) -> ApiResult<()> {
     let mut from = page.position(view.connection)?;
     loop {
         let wanted = page.limit + 1 - found.len();
-        let batch: Vec<Policy> = view.page(Scope::Prefix(prefix), &from, wanted)?;
+        let batch: Vec<Policy> = view.page(RecordScope::Prefix(prefix), &from, wanted)?;
         let is_last = batch.len() < wanted;
         if let Some(last) = batch.last() {
             from = position(last);
@@ -149,14 +149,14 @@ pub(in crate::emulator) fn entities(
     roles.truncate(page.limit);
     let last = roles.last().filter(|_| more).map(|role| point(view, role.position.clone()));
     let end = page.end(last.transpose()?.as_ref());
-    xml.within("PolicyGroups", |_| Ok::<(), Failure>(()))?;
-    xml.within("PolicyUsers", |_| Ok::<(), Failure>(()))?;
+    xml.within("PolicyGroups", |_| Ok::<(), CallFailure>(()))?;
+    xml.within("PolicyUsers", |_| Ok::<(), CallFailure>(()))?;
     xml.within("PolicyRoles", |xml| {
         roles.iter().try_for_each(|role| {
             xml.within("member", |xml| {
                 xml.text("RoleName", &role.name);
                 xml.text("RoleId", &role.id);
-                Ok::<(), Failure>(())
+                Ok::<(), CallFailure>(())
             })
         })
     })?;

@@ -6,17 +6,17 @@ use super::super::call::Call;
 use super::super::clock::iso8601;
 use super::super::managed_policies::{self, Shipped};
 use super::super::marker::Point;
-use super::super::read_txn::{Account, ReadTxn};
+use super::super::read_txn::{AccountRow, ReadTxn};
 use super::super::records::Tag;
-use super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::refusal::{ApiResult, CallFailure, Refusal};
 use super::super::sequence::Sequence;
-use super::super::tags::{self, Keys};
+use super::super::tags::{self, KeyCase};
 use super::super::write_txn::WriteTxn;
 use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::{Policy, Version};
 use super::upgrade;
-use super::usage::{self, Counts, Users};
+use super::usage::{self, PolicyUsageCounts, Users};
 
 /// Quota for one document, in characters other than white space.
 pub(in crate::emulator) const MAX_CHARACTERS: usize = 6144;
@@ -25,7 +25,7 @@ pub(in crate::emulator) const MAX_POLICIES: i64 = 1500;
 
 /// Tag keys of policies are case-sensitive, as recorded (`test_policy_tag_lifecycle` of
 /// `LocalStack`'s suite).
-const KEYS: Keys = Keys::ByCase;
+const KEYS: KeyCase = KeyCase::ByCase;
 
 /// Managed policy to write into an answer.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub(in crate::emulator) fn delete(
     let policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
     // AWS has the same message if the policy is only a boundary (gruntwork-io/cloud-nuke, issue
     // 972).
-    if usage::count(edit.connection, arn)? != Counts::default() {
+    if usage::count(edit.connection, arn)? != PolicyUsageCounts::default() {
         return Err(Refusal::policy_attached().into());
     }
     if policy.versions.len() > 1 {
@@ -219,7 +219,7 @@ pub(super) fn find_own(
 }
 
 impl ListedPolicy {
-    pub(super) fn arn(&self, account: &Account) -> String {
+    pub(super) fn arn(&self, account: &AccountRow) -> String {
         match self {
             Self::Own(policy) => policy.arn(&account.id),
             Self::Aws(policy) => policy.arn(),
@@ -230,9 +230,9 @@ impl ListedPolicy {
 /// Writes a policy into an answer.
 pub(super) fn write(
     xml: &mut Xml,
-    account: &Account,
+    account: &AccountRow,
     policy: &ListedPolicy,
-    counts: Counts,
+    counts: PolicyUsageCounts,
     detail: Detail,
 ) -> ApiResult<()> {
     let arn = policy.arn(account);
@@ -277,6 +277,6 @@ pub(super) fn write(
     match detail {
         Detail::Whole => tags::write(xml, tags.iter()),
         Detail::Created if !tags.is_empty() => tags::write(xml, tags.iter()),
-        Detail::Created | Detail::Listed => Ok::<(), Failure>(()),
+        Detail::Created | Detail::Listed => Ok::<(), CallFailure>(()),
     }
 }

@@ -46,7 +46,7 @@ impl Usage {
 
 /// Number of roles that use a managed policy, by usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct PolicyUsageCounts {
     pub(super) attached: i64,
     pub(super) boundaries: i64,
 }
@@ -89,8 +89,8 @@ pub(in crate::emulator) fn index(
 }
 
 /// Counts the roles that use a policy in the current state.
-pub(super) fn count(connection: &Connection, arn: &str) -> rusqlite::Result<Counts> {
-    let mut counts = Counts::default();
+pub(super) fn count(connection: &Connection, arn: &str) -> rusqlite::Result<PolicyUsageCounts> {
+    let mut counts = PolicyUsageCounts::default();
     let mut statement = connection.prepare_cached(
         "SELECT usage, count(*) FROM attachment WHERE policy = ?1 GROUP BY usage",
     )?;
@@ -134,7 +134,7 @@ impl<'a> Users<'a> {
     }
 
     /// Counts the roles that use a policy, as this read sees them.
-    pub(super) fn count(&self, arn: &str) -> rusqlite::Result<Counts> {
+    pub(super) fn count(&self, arn: &str) -> rusqlite::Result<PolicyUsageCounts> {
         let mut counts = count(self.view.connection, arn)?;
         for (_, seen, truth) in &self.lagging {
             let change = |usage: Usage| {

@@ -3,7 +3,7 @@
 use super::super::call::Call;
 use super::super::clock::iso8601;
 use super::super::read_txn::ReadTxn;
-use super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::refusal::{ApiResult, CallFailure, Refusal};
 use super::super::write_txn::WriteTxn;
 use super::super::xml::Xml;
 use super::managed::{self, ListedPolicy};
@@ -79,7 +79,7 @@ pub(in crate::emulator) fn list(
                     xml.text("VersionId", policy.version);
                     xml.plain("IsDefaultVersion", true);
                     xml.text("CreateDate", policy.updated);
-                    Ok::<(), Failure>(())
+                    Ok::<(), CallFailure>(())
                 })
             })?;
             xml.piece(&page.finish_items::<()>(&mut Vec::new()));
@@ -94,7 +94,7 @@ pub(in crate::emulator) fn list(
         found.iter().try_for_each(|(number, version)| {
             xml.within("member", |xml| {
                 write(xml, *number, version, *number == policy.default_version);
-                Ok::<(), Failure>(())
+                Ok::<(), CallFailure>(())
             })
         })
     })?;

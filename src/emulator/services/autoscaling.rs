@@ -3,8 +3,8 @@
 use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
-use super::super::refusal::{ApiResult, Failure};
-use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::refusal::{ApiResult, CallFailure};
+use super::super::resources::{self, KindRow, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
@@ -23,8 +23,8 @@ const SERVICE: Service = Service::of(&ServiceRow {
     failure: "InternalFailure",
     is_regional: true,
 });
-const KIND: Kind =
-    Kind::of(&KindRow { name: "autoscaling.launch_configuration", ..KindRow::NAMED });
+const KIND: ResourceKind =
+    ResourceKind::of(&KindRow { name: "autoscaling.launch_configuration", ..KindRow::NAMED });
 
 /// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
@@ -56,7 +56,7 @@ pub(in super::super) fn describe_launch_configurations(
         found.iter().try_for_each(|configuration| {
             xml.within("member", |xml| {
                 write(xml, &view.account.id, configuration);
-                Ok::<(), Failure>(())
+                Ok::<(), CallFailure>(())
             })
         })
     })?;

@@ -6,7 +6,7 @@ use super::super::actions::describe_json_at;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::ApiResult;
-use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::resources::{self, KindRow, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
@@ -21,7 +21,7 @@ pub(in super::super) const SERVICE: Service = Service::of(&ServiceRow {
     failure: "ServerException",
     is_regional: true,
 });
-const KIND: Kind = Kind::of(&KindRow {
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "batch.compute_environment",
     states: &["VALID", "CREATING", "UPDATING", "DELETING", "DELETED", "INVALID"],
     state_key: Some("status"),

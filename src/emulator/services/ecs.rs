@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::super::ChangeError;
 use super::super::actions::describe_json;
 use super::super::call::Call;
-use super::super::import::Entry;
+use super::super::import::ImportObject;
 use super::super::import_resources::exact_profile;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, KindRow, Resource, ResourceScope};
+use super::super::resources::{self, KindRow, Resource, ResourceKind, ResourceScope};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
@@ -24,7 +24,7 @@ pub(in super::super) const SERVICE: Service = Service::of(&ServiceRow {
     failure: "ServerException",
     is_regional: true,
 });
-const KIND: Kind = Kind::of(&KindRow {
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "ecs.capacity_provider",
     states: &["ACTIVE", "PROVISIONING", "DEPROVISIONING", "INACTIVE"],
     state_key: Some("status"),
@@ -145,7 +145,7 @@ fn cluster_arn(region: &str, account: &str, name: &str) -> String {
 
 /// Reads a capacity provider from an account file.
 fn describe_provider(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     resource.key = entry.required_text("name")?;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::super::ChangeError;
 use super::super::actions::describe_json_at;
 use super::super::call::Call;
-use super::super::import::Entry;
+use super::super::import::ImportObject;
 use super::super::read_txn::ReadTxn;
 use super::super::records::Role;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, KindRow, Resource, ResourceScope};
+use super::super::resources::{self, KindRow, Resource, ResourceKind, ResourceScope};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::ec2::launch_templates;
@@ -26,7 +26,7 @@ const SERVICE: Service = Service::of(&ServiceRow {
     failure: "ServerException",
     is_regional: true,
 });
-const KIND: Kind = Kind::of(&KindRow {
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "eks.node_group",
     states: &[
         "ACTIVE",
@@ -171,7 +171,7 @@ fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
 
 /// Reads a node group from an account file.
 fn describe_entry(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     resource.key = entry.required_text("name")?;

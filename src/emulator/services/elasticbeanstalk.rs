@@ -3,11 +3,11 @@
 use super::super::ChangeError;
 use super::super::actions::describe;
 use super::super::call::Call;
-use super::super::import::Entry;
+use super::super::import::ImportObject;
 use super::super::import_resources::id;
 use super::super::read_txn::ReadTxn;
-use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::refusal::{ApiResult, CallFailure, Refusal};
+use super::super::resources::{self, KindRow, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
@@ -25,7 +25,7 @@ const SERVICE: Service = Service::of(&ServiceRow {
     failure: "InternalFailure",
     is_regional: true,
 });
-const KIND: Kind = Kind::of(&KindRow {
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "elasticbeanstalk.environment",
     states: &[
         "Ready",
@@ -89,7 +89,7 @@ pub(in super::super) fn describe_environments(
         found.iter().try_for_each(|environment| {
             xml.within("member", |xml| {
                 write(xml, &view.account.id, environment);
-                Ok::<(), Failure>(())
+                Ok::<(), CallFailure>(())
             })
         })
     })?;
@@ -139,7 +139,7 @@ pub(in super::super) fn describe_configuration_settings(
                             if let Some(value) = value {
                                 xml.text("Value", value);
                             }
-                            Ok::<(), Failure>(())
+                            Ok::<(), CallFailure>(())
                         })
                     },
                 )
@@ -211,7 +211,7 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
 
 /// Reads an environment from an account file.
 fn describe_entry(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::super::ChangeError;
 use super::super::actions::describe_json;
 use super::super::call::Call;
-use super::super::import::Entry;
+use super::super::import::ImportObject;
 use super::super::import_resources::id;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::resources::{self, KindRow, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
@@ -24,7 +24,7 @@ const SERVICE: Service = Service::of(&ServiceRow {
     failure: "InternalServerException",
     is_regional: true,
 });
-const KIND: Kind = Kind::of(&KindRow {
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "emr.cluster",
     states: &[
         "RUNNING",
@@ -166,7 +166,7 @@ fn shown(account: &str, cluster: &Resource) -> Value {
 
 /// Reads a cluster from an account file.
 fn describe_entry(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;

@@ -7,7 +7,7 @@ use super::super::call::Call;
 use super::super::clock::iso8601;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{Kind, KindRow, Resource};
+use super::super::resources::{KindRow, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
@@ -30,8 +30,10 @@ const SERVICE: Service = Service::of(&ServiceRow {
     failure: "ServiceException",
     is_regional: true,
 });
-const KIND: Kind =
-    Kind::of(&KindRow { name: "imagebuilder.infrastructure_configuration", ..KindRow::NAMED });
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
+    name: "imagebuilder.infrastructure_configuration",
+    ..KindRow::NAMED
+});
 
 /// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {

@@ -4,7 +4,7 @@ use super::super::call::Call;
 use super::super::marker::{Point, Seal};
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, Resource, ResourceScope};
+use super::super::resources::{self, Resource, ResourceKind, ResourceScope};
 
 /// Paging of an action: parameter names and bounds of the page size.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ impl<'a> Listing<'a> {
     pub(super) fn parents(
         &self,
         view: &ReadTxn<'_>,
-        kind: Kind,
+        kind: ResourceKind,
     ) -> ApiResult<(Vec<String>, Option<String>)> {
         let start = self.start()?;
         let (connection, region) = (view.connection, self.call.region);

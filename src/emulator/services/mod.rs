@@ -15,7 +15,7 @@ mod rds;
 
 use super::actions::Action;
 use super::call::Call;
-use super::resources::{Kind, Resource, ResourceScope};
+use super::resources::{Resource, ResourceKind, ResourceScope};
 use super::service::Service;
 use super::synthetic::Synthetic;
 
@@ -27,7 +27,7 @@ pub(super) struct ServiceTable {
     /// Supported actions.
     pub(super) actions: &'static [Action],
     /// Kinds of its resources that are entries of their own in an account file.
-    pub(super) kinds: &'static [Kind],
+    pub(super) kinds: &'static [ResourceKind],
 }
 
 /// Tables of all services, in the order of the documentation.
@@ -45,12 +45,12 @@ pub(super) static SERVICES: [&ServiceTable; 9] = [
 
 /// Source of a synthetic id, address or number of a resource; `what` distinguishes several of one
 /// resource.
-fn synthetic(kind: Kind, resource: &Resource, what: &str) -> Synthetic {
+fn synthetic(kind: ResourceKind, resource: &Resource, what: &str) -> Synthetic {
     Synthetic::of(&[kind.name(), &resource.region, &resource.parent, &resource.key, what])
 }
 
 /// Scope of a call's resources of a kind.
-fn place<'a>(call: &'a Call<'_>, kind: Kind) -> ResourceScope<'a> {
+fn place<'a>(call: &'a Call<'_>, kind: ResourceKind) -> ResourceScope<'a> {
     ResourceScope { kind, region: call.region, parent: "" }
 }
 

@@ -4,8 +4,8 @@ use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::import_resources::with_id_and_profile;
 use super::super::read_txn::ReadTxn;
-use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::refusal::{ApiResult, CallFailure, Refusal};
+use super::super::resources::{self, KindRow, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
@@ -24,7 +24,7 @@ const SERVICE: Service = Service::of(&ServiceRow {
     failure: "InternalFailure",
     is_regional: true,
 });
-const KIND: Kind = Kind::of(&KindRow {
+const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "rds.instance",
     states: &["available"],
     state_key: Some("status"),
@@ -78,7 +78,7 @@ pub(in super::super) fn describe_db_instances(
         found.iter().try_for_each(|instance| {
             xml.within("DBInstance", |xml| {
                 write(xml, &view.account.id, instance);
-                Ok::<(), Failure>(())
+                Ok::<(), CallFailure>(())
             })
         })
     })

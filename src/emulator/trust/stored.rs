@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
 
 use super::super::call::{OPERATOR_ID, OPERATOR_NAME};
-use super::super::read_txn::Account;
+use super::super::read_txn::AccountRow;
 use super::super::records::key;
 use super::super::refusal::ApiResult;
 use super::unknown_principal;
@@ -36,7 +36,7 @@ pub(in crate::emulator) enum Roles {
 /// Stored form of a policy that [`check`](super::check) has accepted.
 pub(in crate::emulator) fn keep(
     connection: &Connection,
-    account: &Account,
+    account: &AccountRow,
     document: &str,
     roles: Roles,
 ) -> ApiResult<String> {
@@ -70,7 +70,7 @@ pub(in crate::emulator) fn keep(
 /// Policy as reads show it. Ids of existing roles are replaced by their ARNs.
 pub(in crate::emulator) fn shown(
     connection: &Connection,
-    account: &Account,
+    account: &AccountRow,
     kept: &str,
 ) -> rusqlite::Result<String> {
     // Most policies name no role.
@@ -122,7 +122,7 @@ fn texts_mut(value: &mut Value) -> Vec<&mut String> {
 /// Replaces each `AWS` principal by its stored form.
 fn resolve(
     connection: &Connection,
-    account: &Account,
+    account: &AccountRow,
     named: &mut Value,
     roles: Roles,
 ) -> ApiResult<()> {
@@ -166,7 +166,7 @@ fn role_id(
 /// ARN of the role with a unique id.
 fn arn_of(
     connection: &Connection,
-    account: &Account,
+    account: &AccountRow,
     id: &str,
 ) -> rusqlite::Result<Option<String>> {
     let found: Option<(String, String)> = connection

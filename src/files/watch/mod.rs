@@ -58,13 +58,13 @@ impl Changed {
 /// Watches paths until it is dropped.
 #[derive(Debug)]
 pub struct PathWatcher {
-    commands: Sender<Command>,
+    commands: Sender<BackendCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Message to the watcher's thread.
 #[derive(Debug)]
-enum Command {
+enum BackendCommand {
     /// New set of watched paths, and the channel that confirms it.
     Follow(Wanted, Sender<()>),
     /// Relevant event.
@@ -114,7 +114,7 @@ impl PathWatcher {
     /// Changes before this returns are not reported: read the files afterwards.
     pub fn follow(&mut self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let (done, is_done) = channel();
-        if self.commands.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
+        if self.commands.send(BackendCommand::Follow(Wanted { files, folders }, done)).is_ok() {
             // Without an answer the thread has ended, which happens only after `Command::End`.
             let _ = is_done.recv();
         }
@@ -123,7 +123,7 @@ impl PathWatcher {
 
 impl Drop for PathWatcher {
     fn drop(&mut self) {
-        let _ = self.commands.send(Command::End);
+        let _ = self.commands.send(BackendCommand::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -145,11 +145,11 @@ struct WatchThread {
     names: Arc<Mutex<Arc<Names>>>,
     /// `None` until a path is watched.
     backend: Option<Backend>,
-    commands: Sender<Command>,
+    commands: Sender<BackendCommand>,
 }
 
 impl WatchThread {
-    fn work(&mut self, received: &Receiver<Command>, on_change: &impl Fn(Changed)) {
+    fn work(&mut self, received: &Receiver<BackendCommand>, on_change: &impl Fn(Changed)) {
         loop {
             let first = match &mut self.backend {
                 Some(Backend::Polling(file_states)) => match received.recv_timeout(POLL_INTERVAL) {
@@ -170,17 +170,17 @@ impl WatchThread {
             // Queued messages are handled as one change.
             for command in std::iter::once(first).chain(received.try_iter()) {
                 let more = match command {
-                    Command::End => return,
-                    Command::Follow(wanted, done) => {
+                    BackendCommand::End => return,
+                    BackendCommand::Follow(wanted, done) => {
                         self.wanted = wanted;
                         waiting.push(done);
                         continue;
                     }
-                    Command::Event(heard) => {
+                    BackendCommand::Event(heard) => {
                         retargeted.extend(heard.retargeted);
                         heard.changed
                     }
-                    Command::Lost => {
+                    BackendCommand::Lost => {
                         retargeted.insert(PathBuf::from("/"));
                         Changed::All
                     }
@@ -248,10 +248,10 @@ impl WatchThread {
         let mut last_pause = Instant::now();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let command = match event {
-                Ok(event) if event.need_rescan() => Some(Command::Lost),
+                Ok(event) if event.need_rescan() => Some(BackendCommand::Lost),
                 Ok(event) => {
                     let names = Arc::clone(&names.lock().unwrap_or_else(PoisonError::into_inner));
-                    let heard = names.classify(&event).map(Command::Event);
+                    let heard = names.classify(&event).map(BackendCommand::Event);
                     let is_noise = heard.is_none() && !matches!(event.kind, EventKind::Access(_));
                     if is_noise && last_pause.elapsed() > MAX_BURST {
                         std::thread::sleep(PAUSE);
@@ -259,7 +259,7 @@ impl WatchThread {
                     }
                     heard
                 }
-                Err(_) => Some(Command::Lost),
+                Err(_) => Some(BackendCommand::Lost),
             };
             if let Some(command) = command {
                 // At shutdown there is no receiver.

@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 
 /// Effect of a change of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Effect {
+enum NameEffect {
     /// Component of watched paths: all of them may refer to other files now.
     Step,
     /// Target of these watched paths.
@@ -41,7 +41,7 @@ enum Listed {
 /// Relevant names. A name is the path of a real folder followed by a file name, as in events.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    effects: HashMap<OsString, Effect>,
+    effects: HashMap<OsString, NameEffect>,
     /// Real folders whose contents are relevant, each with the paths by which it is watched.
     listed: HashMap<OsString, Vec<(Listed, PathBuf)>>,
     /// Real folders that contain the names.
@@ -124,11 +124,11 @@ impl Names {
 
     fn note(&mut self, name: &Path, given: &Path, is_end: bool) {
         let effect = self.effects.entry(name.as_os_str().to_owned());
-        let effect = effect.or_insert(Effect::End(Vec::new()));
+        let effect = effect.or_insert(NameEffect::End(Vec::new()));
         match effect {
-            Effect::Step => {}
-            Effect::End(paths) if is_end => paths.push(given.to_owned()),
-            Effect::End(_) => *effect = Effect::Step,
+            NameEffect::Step => {}
+            NameEffect::End(paths) if is_end => paths.push(given.to_owned()),
+            NameEffect::End(_) => *effect = NameEffect::Step,
         }
     }
 
@@ -159,8 +159,8 @@ impl Names {
 
     fn changed_by(&self, path: &Path, retargets: bool) -> Option<Changed> {
         let mut changed = match self.effects.get(path.as_os_str()) {
-            Some(Effect::Step) => return retargets.then_some(Changed::All),
-            Some(Effect::End(paths)) => Some(Changed::Paths(paths.iter().cloned().collect())),
+            Some(NameEffect::Step) => return retargets.then_some(Changed::All),
+            Some(NameEffect::End(paths)) => Some(Changed::Paths(paths.iter().cloned().collect())),
             None => None,
         };
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return changed };

@@ -1,8 +1,8 @@
 use mlua::chunk::ChunkMode;
 
-use super::{Entry, Fate, Loaded, Lua, Script, script};
+use super::{EntryStatus, LoadedScript, Lua, SavedEntry, Script, script};
 
-fn saved(entries: &[Entry]) -> Script {
+fn saved(entries: &[SavedEntry]) -> Script {
     let lua = mlua::Lua::new();
     script(
         entries,
@@ -14,19 +14,19 @@ fn saved(entries: &[Entry]) -> Script {
 }
 
 /// Entry that stands; a lone expression has shown its value.
-fn entry(text: &str) -> Entry {
+fn entry(text: &str) -> SavedEntry {
     let is_value = mlua::Lua::new().load(format!("return {text}")).into_function().is_ok();
     let values = usize::from(is_value && !text.starts_with("print("));
-    Entry { text: text.into(), values, ..Entry::default() }
+    SavedEntry { text: text.into(), values, ..SavedEntry::default() }
 }
 
-fn gone(text: &str, fate: Fate, changes: usize, defined: &[&str]) -> Entry {
+fn gone(text: &str, fate: EntryStatus, changes: usize, defined: &[&str]) -> SavedEntry {
     let defined = defined.iter().map(|name| (*name).to_owned()).collect();
-    Entry { fate, changes, defined, values: 0, ..entry(text) }
+    SavedEntry { fate, changes, defined, values: 0, ..entry(text) }
 }
 
 /// Script of these entries, without the function that prints values and blank lines.
-fn text(entries: &[Entry]) -> String {
+fn text(entries: &[SavedEntry]) -> String {
     let text = saved(entries).text;
     let text = match text.split_once("  return ...\nend\n") {
         Some((_, rest)) => rest,
@@ -99,7 +99,7 @@ fn a_name_stands_for_what_it_did_at_the_prompt() {
         let entries: Vec<_> = (entries.into_iter())
             .map(|entry| {
                 let values = usize::from(entry.text.contains(" return x")).max(entry.values);
-                Entry { values, ..entry }
+                SavedEntry { values, ..entry }
             })
             .collect();
         assert_eq!(text(&entries), script);
@@ -110,11 +110,11 @@ fn a_name_stands_for_what_it_did_at_the_prompt() {
 fn what_does_not_stand_is_left_out() {
     let entries = [
         entry("local a = 1"),
-        gone("error('no')", Fate::Failed, 0, &[]),
-        gone("iam.profiles.create('x')", Fate::Undone, 1, &[]),
-        gone("iam.profiles.create('y')", Fate::Undone, 1, &[]),
-        gone("iam.profiles.create('z')", Fate::Discarded, 1, &[]),
-        Entry { changes: 1, ..entry("iam.profiles.create('a')") },
+        gone("error('no')", EntryStatus::Failed, 0, &[]),
+        gone("iam.profiles.create('x')", EntryStatus::Undone, 1, &[]),
+        gone("iam.profiles.create('y')", EntryStatus::Undone, 1, &[]),
+        gone("iam.profiles.create('z')", EntryStatus::Discarded, 1, &[]),
+        SavedEntry { changes: 1, ..entry("iam.profiles.create('a')") },
     ];
     assert_eq!(text(&entries), "local a = 1\niam.profiles.create('a')");
     let script = saved(&entries);
@@ -129,15 +129,15 @@ fn a_definition_that_changes_nothing_stays_where_it_is_used() {
         "local names = { 'a', 'b' } for _, n in ipairs(names) do iam.profiles.create(n) end";
     for (first, second, script) in [
         (
-            gone(names, Fate::Undone, 2, &[]),
+            gone(names, EntryStatus::Undone, 2, &[]),
             "print(#names)",
             "local names = { 'a', 'b' }\nprint(#names)",
         ),
-        (gone(names, Fate::Undone, 2, &[]), "print(1)", "print(1)"),
+        (gone(names, EntryStatus::Undone, 2, &[]), "print(1)", "print(1)"),
         (
             gone(
                 "local list = iam.profiles.list() iam.profiles.tag(list[1].name, t)",
-                Fate::Undone,
+                EntryStatus::Undone,
                 1,
                 &[],
             ),
@@ -145,25 +145,35 @@ fn a_definition_that_changes_nothing_stays_where_it_is_used() {
             "local list = iam.profiles.list()\nprint(#list)",
         ),
         (
-            gone("function f() return iam.profiles.create('x') end f()", Fate::Undone, 1, &[]),
+            gone(
+                "function f() return iam.profiles.create('x') end f()",
+                EntryStatus::Undone,
+                1,
+                &[],
+            ),
             "f()",
             "function f() return iam.profiles.create('x') end\nshow(f())",
         ),
         (
-            gone("local a = 1 local b = a + 1 iam.profiles.create('x')", Fate::Discarded, 1, &[]),
+            gone(
+                "local a = 1 local b = a + 1 iam.profiles.create('x')",
+                EntryStatus::Discarded,
+                1,
+                &[],
+            ),
             "b",
             "local a = 1\nlocal b = a + 1\nshow(b)",
         ),
         // A failed entry that changed nothing can call anything.
         (
-            gone("local p = get() p.x.y()", Fate::Failed, 0, &["p"]),
+            gone("local p = get() p.x.y()", EntryStatus::Failed, 0, &["p"]),
             "print(p)",
             "local p = get()\nprint(p)",
         ),
         // The error came before the definition.
-        (gone("local p = get()", Fate::Failed, 0, &[]), "print(p)", "print(p)"),
+        (gone("local p = get()", EntryStatus::Failed, 0, &[]), "print(p)", "print(p)"),
         (
-            gone("local p = 1 error()", Fate::Failed, 0, &["p"]),
+            gone("local p = 1 error()", EntryStatus::Failed, 0, &["p"]),
             "for _, p in f() do g(p) end",
             "for _, p in f() do g(p) end",
         ),
@@ -175,7 +185,7 @@ fn a_definition_that_changes_nothing_stays_where_it_is_used() {
 #[test]
 fn an_entry_that_needs_what_is_left_out_is_told() {
     let needs = "-- Left out, because it needs what an entry that is left out has defined:";
-    let made = || gone("local p = iam.profiles.create('x')", Fate::Undone, 1, &[]);
+    let made = || gone("local p = iam.profiles.create('x')", EntryStatus::Undone, 1, &[]);
     let entries =
         [made(), entry("q = p.name"), entry("print(q)"), entry("local p = 2"), entry("print(p)")];
     assert_eq!(
@@ -183,12 +193,13 @@ fn an_entry_that_needs_what_is_left_out_is_told() {
         format!("{needs}\n-- q = p.name\n{needs}\n-- print(q)\nlocal p = 2\nprint(p)")
     );
     assert_eq!(saved(&entries).left_out(), "1 that was undone, 2 that need one of these");
-    let shown = Entry { values: 1, ..gone("iam.profiles.create('x')", Fate::Undone, 1, &[]) };
+    let shown =
+        SavedEntry { values: 1, ..gone("iam.profiles.create('x')", EntryStatus::Undone, 1, &[]) };
     assert_eq!(text(&[shown, entry("print(_.name)")]), format!("{needs}\n-- print(_.name)"));
     // Through a function that stands.
     let entries = [entry("function f() return p end"), made(), entry("f()")];
     assert_eq!(text(&entries), format!("function f() return p end\n{needs}\n-- f()"));
-    let failed = gone("iam.profiles.create('x')\nerror()", Fate::Failed, 1, &[]);
+    let failed = gone("iam.profiles.create('x')\nerror()", EntryStatus::Failed, 1, &[]);
     assert_eq!(
         text(&[failed]),
         "-- Left out, because it failed after 1 change:\n-- iam.profiles.create('x')\n-- error()"
@@ -202,15 +213,15 @@ fn an_entry_that_needs_what_is_left_out_is_told() {
 
 #[test]
 fn scripts_that_were_loaded_are_part_of_it() {
-    let load = |source: &str| Entry {
+    let load = |source: &str| SavedEntry {
         text: ".load lib.lua 'a b'".into(),
-        loaded: Some(Loaded {
+        loaded: Some(LoadedScript {
             name: "lib.lua".into(),
             source: source.into(),
             args: vec!["a \"b\"".into()],
         }),
         defined: vec!["greet".into()],
-        ..Entry::default()
+        ..SavedEntry::default()
     };
     assert_eq!(
         text(&[load("#!x\ngreet = t[t[1]]"), entry("greet()")]),

@@ -21,9 +21,9 @@ const MAX_OUTPUT: usize = 1 << 10;
 const MAX_ERROR: usize = 4 << 10;
 
 /// Process group of the program. Dropping it kills the processes that still run.
-struct Group(Option<Pid>);
+struct ProcessGroup(Option<Pid>);
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
             // The group may be empty already.
@@ -60,7 +60,7 @@ pub(super) async fn run_for(
     command.env("IAMLUA_ERROR", error);
     let mut child = command.spawn().map_err(|error| format!("it cannot be run: {error}"))?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let group = Group(pid);
+    let group = ProcessGroup(pid);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::webhook::Webhook;
-use super::log::{Level, Log, Origin};
+use super::log::{Level, Log, LogOrigin};
 use super::record::{Execution, ExecutionOutcome};
 use crate::cron::spelled;
 use crate::error::{Error, Kind, Result};
@@ -54,7 +54,7 @@ pub fn check(on_failure: &OnFailure, permissions: &Permissions) -> Result<()> {
 
 /// Body of a failure notification.
 #[derive(Debug, Serialize)]
-struct Failure<'a> {
+struct FailureNotice<'a> {
     /// Summary in one line, in the field that chat webhooks display.
     text: String,
     job: &'a str,
@@ -76,7 +76,7 @@ struct Failure<'a> {
     version: &'static str,
 }
 
-impl<'a> Failure<'a> {
+impl<'a> FailureNotice<'a> {
     fn of(execution: &'a Execution) -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let job = &execution.job;
@@ -117,7 +117,7 @@ pub async fn tell(
     log: &Log,
     pauses: &[Duration],
 ) -> bool {
-    let body = match serde_json::to_vec(&Failure::of(execution)) {
+    let body = match serde_json::to_vec(&FailureNotice::of(execution)) {
         Ok(body) => body,
         // A path that is not UTF-8 has no form in JSON.
         Err(error) => {
@@ -148,8 +148,8 @@ pub async fn tell(
     told && posted
 }
 
-fn origin(execution: &Execution) -> Origin {
-    Origin {
+fn origin(execution: &Execution) -> LogOrigin {
+    LogOrigin {
         job: Some(execution.job.as_str().into()),
         run: Some(execution.run.as_str().into()),
         account: execution.account.as_deref().map(Into::into),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Runner, Scheduler, Start, moment};
 use crate::lua::OnFailure;
-use crate::schedule::due::{self, Entry, NextStep};
+use crate::schedule::due::{self, JobProgress, NextStep};
 use crate::schedule::job_set::{Runbook, one_line};
 use crate::schedule::log::Level;
 use crate::schedule::record::{Execution, ExecutionOutcome};
@@ -44,7 +44,7 @@ impl<R: Runner> Scheduler<R> {
         let result = (outcome, execution.exit_code);
         let is_due = execution.due.is_some();
         let notifies = is_due && runbook.job.on_failure != OnFailure::default();
-        let decide = |entry: &Entry| due::ended(&runbook.job, entry, is_due, result, ended);
+        let decide = |entry: &JobProgress| due::ended(&runbook.job, entry, is_due, result, ended);
         let (entry, verdict) = match self.store.end(execution, notifies, decide) {
             Ok(ended) => ended,
             Err(error) => {

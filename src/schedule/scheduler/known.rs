@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::schedule::due::{self, Entry};
+use crate::schedule::due::{self, JobProgress};
 use crate::schedule::job_set::Runbook;
 use crate::schedule::record::Execution;
 
@@ -13,7 +13,7 @@ use crate::schedule::record::Execution;
 pub(in crate::schedule) struct Known {
     pub(in crate::schedule) name: String,
     pub(in crate::schedule) what: Result<Arc<Runbook>, String>,
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<JobProgress>,
     /// Next start.
     pub(in crate::schedule) next: Option<Timestamp>,
     /// Set if the live status must be updated.
@@ -30,7 +30,12 @@ pub(in crate::schedule) struct Known {
 
 impl Known {
     /// Sets the progress of the job, and the time of its next check.
-    pub(super) fn set_progress(&mut self, path: &str, entry: Option<Entry>, look_at: Timestamp) {
+    pub(super) fn set_progress(
+        &mut self,
+        path: &str,
+        entry: Option<JobProgress>,
+        look_at: Timestamp,
+    ) {
         let runbook = self.what.as_ref().ok();
         self.next = runbook.zip(entry.as_ref()).and_then(|(runbook, entry)| {
             let again = entry.tries.and_then(|tries| tries.again);

@@ -17,11 +17,11 @@ use jiff::{SignedDuration, Timestamp};
 pub(in crate::schedule) use self::known::Known;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::schedule::due::{self, Entry, Next, Tries};
+use crate::schedule::due::{self, JobProgress, Next, Tries};
 use crate::schedule::job_lock::JobLock;
 use crate::schedule::job_set::{Runbook, one_line};
 use crate::schedule::live_status::LiveStatus;
-use crate::schedule::log::{Level, Log, Origin};
+use crate::schedule::log::{Level, Log, LogOrigin};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::store::{Begun, Store, Takeover};
 
@@ -287,7 +287,7 @@ impl<R: Runner> Scheduler<R> {
     fn skip(
         &mut self,
         path: &PathBuf,
-        entry: &Entry,
+        entry: &JobProgress,
         last: Timestamp,
         missed: u64,
         now: Timestamp,
@@ -302,7 +302,7 @@ impl<R: Runner> Scheduler<R> {
             error: Some(format!("{why} missed, and left out by catch_up = \"skip\"")),
             ..self.execution(path, &name, Some(last), 1, now)
         };
-        let to = Entry { handled: last, ..entry.clone() };
+        let to = JobProgress { handled: last, ..entry.clone() };
         match self.store.skip(&skipped, entry, &to) {
             Ok(Begun::Run(run)) => {
                 let skipped = Execution { run, ..skipped };
@@ -351,7 +351,7 @@ impl<R: Runner> Scheduler<R> {
             }
             _ => return,
         };
-        let to = Entry { handled, tries: Some(tries), ..entry.clone() };
+        let to = JobProgress { handled, tries: Some(tries), ..entry.clone() };
         let execution = self.execution(path, &name, Some(tries.due), tries.attempt, now);
         match self.store.begin(&execution, Some((&entry, &to))) {
             Ok(Begun::Run(run)) => {
@@ -399,7 +399,7 @@ impl<R: Runner> Scheduler<R> {
         Execution::begun(path.to_owned(), name.to_owned(), due, attempt, now, mode)
     }
 
-    fn set_progress(&mut self, path: &str, entry: Entry) {
+    fn set_progress(&mut self, path: &str, entry: JobProgress) {
         let now = self.last_tick;
         if let Some(known) = self.jobs.get_mut(&PathBuf::from(path)) {
             known.set_progress(path, Some(entry), now);
@@ -413,7 +413,7 @@ impl<R: Runner> Scheduler<R> {
     }
 
     fn log_line(&self, level: Level, job: &str, text: &str) {
-        self.log.line(level, &Origin::job(job), text, &[]);
+        self.log.line(level, &LogOrigin::job(job), text, &[]);
     }
 
     /// Logs an error, unless it repeats the last one of the job.
@@ -422,7 +422,7 @@ impl<R: Runner> Scheduler<R> {
         if self.last_errors.get(job) == Some(&text) {
             return;
         }
-        let origin = if job.is_empty() { Origin::default() } else { Origin::job(job) };
+        let origin = if job.is_empty() { LogOrigin::default() } else { LogOrigin::job(job) };
         self.log.line(Level::Error, &origin, &text, &[]);
         self.last_errors.insert(job.to_owned(), text);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Runner, Scheduler, moment};
 use crate::schedule::job_set::{Listed, one_line};
-use crate::schedule::log::{Level, Origin};
+use crate::schedule::log::{Level, LogOrigin};
 use crate::schedule::store::Takeover;
 
 impl<R: Runner> Scheduler<R> {
@@ -84,7 +84,7 @@ impl<R: Runner> Scheduler<R> {
             (what, Some(before)) if what == before => {}
             (Err(why), _) => {
                 let path = [("path".to_owned(), job.path.display().to_string().into())];
-                let origin = Origin::job(&job.name);
+                let origin = LogOrigin::job(&job.name);
                 self.log.line(Level::Error, &origin, &format!("is broken: {why}"), &path);
             }
             (Ok(runbook), before) => {

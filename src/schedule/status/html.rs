@@ -104,7 +104,7 @@ pub(super) fn facts(facts: impl IntoIterator<Item = (&'static str, Html)>) -> Ht
 
 /// Whole page.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct HtmlPage {
     /// Title, and first heading.
     pub title: String,
     /// Set if the browser reloads the page periodically.
@@ -121,7 +121,7 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// Interval of reloads, in seconds.
 const REFRESH: &str = "15";
 
-impl Page {
+impl HtmlPage {
     /// HTML document.
     pub fn document(self) -> String {
         let mut head = vec![

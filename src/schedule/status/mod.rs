@@ -29,7 +29,7 @@ const MAX_RENDERS: usize = 2;
 const MAX_EXECUTIONS: u32 = 100;
 
 /// Execution history.
-pub trait History: Send + Sync {
+pub trait ExecutionHistory: Send + Sync {
     /// Last executions of a job, the newest first, without output.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ pub trait History: Send + Sync {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Changes that are done, failed or in doubt.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ChangeGroup>,
     /// Presence of changes that were made and not undone.
     pub stands: bool,
     /// Runs that have undone some of them.
@@ -62,7 +62,7 @@ pub struct Changes {
 
 /// Changes with the same outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct ChangeGroup {
     /// Outcome, and number of changes.
     pub title: String,
     /// Changes, as text.
@@ -72,7 +72,7 @@ pub struct Group {
 /// Sources of the pages.
 pub struct Status {
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
-    history: Box<dyn History>,
+    history: Box<dyn ExecutionHistory>,
     /// Permits for rendering pages.
     renders: Semaphore,
 }
@@ -85,18 +85,18 @@ impl fmt::Debug for Status {
 
 /// HTTP answer.
 #[derive(Debug)]
-struct Answer {
+struct StatusResponse {
     status: StatusCode,
     kind: &'static str,
     body: String,
 }
 
-impl Answer {
+impl StatusResponse {
     fn text(status: StatusCode, text: &str) -> Self {
         Self { status, kind: "text/plain; charset=utf-8", body: format!("{text}\n") }
     }
 
-    fn page(status: StatusCode, page: html::Page) -> Self {
+    fn page(status: StatusCode, page: html::HtmlPage) -> Self {
         Self { status, kind: "text/html; charset=utf-8", body: page.document() }
     }
 
@@ -111,39 +111,46 @@ impl Status {
     #[must_use]
     pub fn new(
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
-        history: impl History + 'static,
+        history: impl ExecutionHistory + 'static,
     ) -> Self {
         let renders = Semaphore::new(MAX_RENDERS);
         Self { snapshot: Box::new(snapshot), history: Box::new(history), renders }
     }
 
-    fn health(&self) -> Answer {
+    fn health(&self) -> StatusResponse {
         health(&(self.snapshot)())
     }
 
-    fn answer(&self, path: &str, is_live: bool) -> Answer {
+    fn answer(&self, path: &str, is_live: bool) -> StatusResponse {
         let now = (self.snapshot)();
         match path {
-            "/" => Answer::page(StatusCode::OK, pages::overview(&now, is_live)),
+            "/" => StatusResponse::page(StatusCode::OK, pages::overview(&now, is_live)),
             "/metrics" => match metrics::text(now) {
-                Ok(body) => Answer { status: StatusCode::OK, kind: metrics::CONTENT_TYPE, body },
-                Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be written"),
+                Ok(body) => {
+                    StatusResponse { status: StatusCode::OK, kind: metrics::CONTENT_TYPE, body }
+                }
+                Err(_) => {
+                    StatusResponse::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be written")
+                }
             },
             _ => self.inner_page(path, &now, is_live).unwrap_or_else(|error| {
                 let page = pages::problem("The state cannot be read", &error.describe());
-                Answer::page(StatusCode::INTERNAL_SERVER_ERROR, page)
+                StatusResponse::page(StatusCode::INTERNAL_SERVER_ERROR, page)
             }),
         }
     }
 
-    fn inner_page(&self, path: &str, now: &Snapshot, is_live: bool) -> Result<Answer> {
+    fn inner_page(&self, path: &str, now: &Snapshot, is_live: bool) -> Result<StatusResponse> {
         let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
         if let Some(name) = decoded.strip_prefix("/jobs/") {
             let Some(job) = now.jobs.iter().find(|job| job.name == name) else {
-                return Ok(Answer::missing("There is no job of that name."));
+                return Ok(StatusResponse::missing("There is no job of that name."));
             };
             let executions = self.history.executions(&job.path, MAX_EXECUTIONS)?;
-            return Ok(Answer::page(StatusCode::OK, pages::job(job, &executions, now, is_live)));
+            return Ok(StatusResponse::page(
+                StatusCode::OK,
+                pages::job(job, &executions, now, is_live),
+            ));
         }
         if let Some(run) = decoded.strip_prefix("/runs/") {
             let running = now.jobs.iter().filter_map(|job| job.running.as_ref());
@@ -153,29 +160,29 @@ impl Status {
                 Some(execution) => {
                     let changes = self.history.changes(&execution.run)?;
                     let page = pages::execution(&execution, changes.as_ref(), now);
-                    Answer::page(StatusCode::OK, page)
+                    StatusResponse::page(StatusCode::OK, page)
                 }
-                None => Answer::missing(
+                None => StatusResponse::missing(
                     "The scheduler knows no such run; old ones are forgotten, but `iamlua runs show` may know it still.",
                 ),
             });
         }
-        Ok(Answer::missing("There is no such page."))
+        Ok(StatusResponse::missing("There is no such page."))
     }
 }
 
 /// Health of the scheduler itself. Broken or failing jobs do not count: a restart would not help
 /// them.
-fn health(now: &Snapshot) -> Answer {
+fn health(now: &Snapshot) -> StatusResponse {
     if now.is_ending {
-        return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending");
+        return StatusResponse::text(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending");
     }
     let age = now.last_iteration.elapsed();
     if age > LOOP_TIMEOUT {
         let text = format!("the scheduler's loop has not come round for {} s", age.as_secs());
-        return Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text);
+        return StatusResponse::text(StatusCode::SERVICE_UNAVAILABLE, &text);
     }
-    Answer::text(StatusCode::OK, "ok")
+    StatusResponse::text(StatusCode::OK, "ok")
 }
 
 #[cfg(test)]

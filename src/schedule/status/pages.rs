@@ -4,7 +4,9 @@ use jiff::tz::TimeZone;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Changes;
-use super::html::{Html, Page, all, element, facts, link, table, text, text_element, void_element};
+use super::html::{
+    Html, HtmlPage, all, element, facts, link, table, text, text_element, void_element,
+};
 use super::moments::{changes, duration, moment, outcome};
 use crate::schedule::record::{Execution, JobStatus, Quota, Snapshot};
 use crate::ui::format::{count, number};
@@ -35,7 +37,7 @@ fn zone(job: &JobStatus) -> TimeZone {
 }
 
 /// Page of all jobs.
-pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
+pub(super) fn overview(now: &Snapshot, is_live: bool) -> HtmlPage {
     let broken: Vec<_> = now.jobs.iter().filter(|job| job.broken.is_some()).collect();
     let failing = now.jobs.iter().filter_map(|job| Some((job, job.failure()?)));
     let failing: Vec<_> = failing.collect();
@@ -97,7 +99,7 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     content.push(text_element("h2", "Quota and calls"));
     content.extend(now.quota.iter().map(quota));
     content.push(calls(now));
-    Page {
+    HtmlPage {
         title: "Scheduler".into(),
         is_live,
         other: Some(other("/", is_live)),
@@ -225,7 +227,7 @@ pub(super) fn job(
     executions: &[Execution],
     now: &Snapshot,
     is_live: bool,
-) -> Page {
+) -> HtmlPage {
     let zone = zone(job);
     let mut content = Vec::new();
     content.extend(job.description.as_ref().map(|description| text_element("p", description)));
@@ -254,7 +256,7 @@ pub(super) fn job(
         content.push(table("Its executions, the newest first", &titles, rows.collect()));
     }
     let other = Some(other(&job_address(&job.name), is_live));
-    Page { title: job.name.clone(), is_live, other, content: all(content) }
+    HtmlPage { title: job.name.clone(), is_live, other, content: all(content) }
 }
 
 /// Changes of an execution.
@@ -293,7 +295,7 @@ fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
 }
 
 /// Page of one execution.
-pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Snapshot) -> Page {
+pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Snapshot) -> HtmlPage {
     let job = now.jobs.iter().find(|job| job.path == execution.path);
     let zone = job.map_or(TimeZone::UTC, zone);
     let name = match job {
@@ -331,11 +333,16 @@ pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Sna
         content.extend([text_element("h2", "Calls"), calls_table(&execution.calls)]);
     }
     let is_live = execution.ended.is_none();
-    Page { title: format!("Run {}", execution.run), is_live, other: None, content: all(content) }
+    HtmlPage {
+        title: format!("Run {}", execution.run),
+        is_live,
+        other: None,
+        content: all(content),
+    }
 }
 
 /// Error page.
-pub(super) fn problem(title: &str, why: &str) -> Page {
+pub(super) fn problem(title: &str, why: &str) -> HtmlPage {
     let content = all([text_element("p", why), void_element("hr", &[]), link("/", "All jobs")]);
-    Page { title: title.into(), is_live: false, other: None, content }
+    HtmlPage { title: title.into(), is_live: false, other: None, content }
 }

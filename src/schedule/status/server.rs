@@ -23,10 +23,10 @@ use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::html::STYLE;
-use super::{Answer, Status};
+use super::{Status, StatusResponse};
 use crate::error::{Error, Result};
 use crate::http_server::{Connections, Misaddressed, Slot, check_host};
-use crate::schedule::log::{Level, Log, Origin};
+use crate::schedule::log::{Level, Log, LogOrigin};
 
 /// Upper bound on connections. A further one replaces an idle one.
 const MAX_CONNECTIONS: usize = 64;
@@ -78,7 +78,7 @@ pub async fn bind(listen: Listen, log: &Log) -> Result<TcpListener> {
             _ => error,
         }
     })?;
-    let origin = Origin::default();
+    let origin = LogOrigin::default();
     let fields = [("address".to_owned(), format!("http://{address}/").into())];
     log.line(Level::Info, &origin, "the status page is up", &fields);
     if !address.ip().is_loopback() {
@@ -164,7 +164,7 @@ async fn respond(
         let making = Arc::clone(status);
         let answer = tokio::task::spawn_blocking(move || making.answer(&path, is_live)).await;
         answer.unwrap_or_else(|_| {
-            Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "that page cannot be made")
+            StatusResponse::text(StatusCode::INTERNAL_SERVER_ERROR, "that page cannot be made")
         })
     };
     let mut response = Response::new(Full::from(answer.body));
@@ -182,20 +182,20 @@ async fn respond(
 }
 
 /// Reason not to answer a request. A page on a loopback address is for this machine alone.
-fn refusal(request: &Request<Incoming>, is_loopback: bool) -> Option<Answer> {
+fn refusal(request: &Request<Incoming>, is_loopback: bool) -> Option<StatusResponse> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let text = "this server only answers GET and HEAD";
-        return Some(Answer::text(StatusCode::METHOD_NOT_ALLOWED, text));
+        return Some(StatusResponse::text(StatusCode::METHOD_NOT_ALLOWED, text));
     }
     match check_host(request, &[]) {
         Err(Misaddressed::Unclear) => {
             let text = "the request must have one header Host";
-            Some(Answer::text(StatusCode::BAD_REQUEST, text))
+            Some(StatusResponse::text(StatusCode::BAD_REQUEST, text))
         }
         Err(Misaddressed::Stranger) if is_loopback => {
             let text =
                 "this server answers only by a name of this machine: 127.0.0.1, [::1] or localhost";
-            Some(Answer::text(StatusCode::MISDIRECTED_REQUEST, text))
+            Some(StatusResponse::text(StatusCode::MISDIRECTED_REQUEST, text))
         }
         _ => None,
     }

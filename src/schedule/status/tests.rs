@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::{Changes, Group, History, Listen, Status, bind, serve};
+use super::{ChangeGroup, Changes, ExecutionHistory, Listen, Status, bind, serve};
 use crate::cron::Timing;
 use crate::error::{Error, Kind, Result};
 use crate::schedule::log::{Format, Level, Log};
@@ -95,7 +95,7 @@ fn snapshot() -> Snapshot {
 
 struct FakeHistory;
 
-impl History for FakeHistory {
+impl ExecutionHistory for FakeHistory {
     fn executions(&self, path: &Path, _: u32) -> Result<Vec<Execution>> {
         match path.to_str() {
             Some("/srv/prod/clean up.lua") => {
@@ -111,7 +111,8 @@ impl History for FakeHistory {
     }
 
     fn changes(&self, run: &str) -> Result<Option<Changes>> {
-        let group = |title: &str, line: String| Group { title: title.into(), lines: vec![line] };
+        let group =
+            |title: &str, line: String| ChangeGroup { title: title.into(), lines: vec![line] };
         Ok((run == "20261124-020001-417k7").then(|| Changes {
             groups: vec![
                 group("Done: 4,809 changes", format!("~ tag profile a: {EVIL}")),

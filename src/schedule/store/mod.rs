@@ -12,7 +12,7 @@ use self::rows::{
     EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment,
     path_text, put, take_over,
 };
-use super::due::{Entry, NextStep};
+use super::due::{JobProgress, NextStep};
 use super::record::Execution;
 use crate::error::Result;
 use crate::session::journal::new_id;
@@ -59,7 +59,7 @@ pub enum Begun {
     /// Started, with that run id.
     Run(String),
     /// Not started: the progress has changed to this one.
-    Stale(Entry),
+    Stale(JobProgress),
 }
 
 impl Store {
@@ -101,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn take_over(&mut self, jobs: &[Takeover], now: Timestamp) -> Result<Vec<Entry>> {
+    pub fn take_over(&mut self, jobs: &[Takeover], now: Timestamp) -> Result<Vec<JobProgress>> {
         self.change(|connection| jobs.iter().map(|job| take_over(connection, job, now)).collect())
     }
 
@@ -109,7 +109,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn entry(&self, path: &str) -> Result<Option<Entry>> {
+    pub fn entry(&self, path: &str) -> Result<Option<JobProgress>> {
         self.read(|connection| entry(connection, path))
     }
 
@@ -117,7 +117,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn jobs(&self) -> Result<Vec<(String, String, Entry)>> {
+    pub fn jobs(&self) -> Result<Vec<(String, String, JobProgress)>> {
         self.read(|connection| {
             let mut statement = connection.prepare(
                 "SELECT timing, handled, free, due, attempt, failures, kills, again, path, name FROM job ORDER BY path",
@@ -135,7 +135,7 @@ impl Store {
     pub fn begin(
         &mut self,
         execution: &Execution,
-        step: Option<(&Entry, &Entry)>,
+        step: Option<(&JobProgress, &JobProgress)>,
     ) -> Result<Begun> {
         let path = path_text(execution);
         self.change(|connection| {
@@ -161,7 +161,12 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn skip(&mut self, execution: &Execution, from: &Entry, to: &Entry) -> Result<Begun> {
+    pub fn skip(
+        &mut self,
+        execution: &Execution,
+        from: &JobProgress,
+        to: &JobProgress,
+    ) -> Result<Begun> {
         let begun = self.begin(execution, Some((from, to)))?;
         if matches!(begun, Begun::Run(_)) {
             let _ = self.prune(&path_text(execution));
@@ -173,7 +178,12 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn recount(&mut self, path: &str, from: &Entry, to: &Entry) -> Result<Entry> {
+    pub fn recount(
+        &mut self,
+        path: &str,
+        from: &JobProgress,
+        to: &JobProgress,
+    ) -> Result<JobProgress> {
         self.change(|connection| match entry(connection, path)? {
             Some(now) if now != *from => Ok(now),
             _ => put(connection, path, to).map(|()| to.clone()),
@@ -189,8 +199,8 @@ impl Store {
         &mut self,
         execution: &Execution,
         notifies: bool,
-        decide: impl Fn(&Entry) -> (Entry, NextStep),
-    ) -> Result<(Option<Entry>, NextStep)> {
+        decide: impl Fn(&JobProgress) -> (JobProgress, NextStep),
+    ) -> Result<(Option<JobProgress>, NextStep)> {
         let path = path_text(execution);
         let ended = self.change(|connection| {
             let (now, verdict) = match entry(connection, &path)? {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Takeover;
-use crate::schedule::due::{Entry, Tries};
+use crate::schedule::due::{JobProgress, Tries};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
 /// Query of an execution without its output, which may be large.
@@ -24,7 +24,7 @@ pub(super) fn path_text(execution: &Execution) -> String {
     execution.path.display().to_string()
 }
 
-pub(super) fn entry(connection: &Connection, path: &str) -> rusqlite::Result<Option<Entry>> {
+pub(super) fn entry(connection: &Connection, path: &str) -> rusqlite::Result<Option<JobProgress>> {
     let sql = "SELECT timing, handled, free, due, attempt, failures, kills, again FROM job WHERE path = ?1";
     connection.prepare_cached(sql)?.query_row([path], entry_of).optional()
 }
@@ -34,7 +34,7 @@ pub(super) fn moment(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Timest
     Ok(stored.map(|stored| Timestamp::from_millisecond(stored).unwrap_or_default()))
 }
 
-pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<JobProgress> {
     let tries = match moment(row, 3)? {
         Some(due) => Some(Tries {
             due,
@@ -45,7 +45,7 @@ pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
         }),
         None => None,
     };
-    Ok(Entry {
+    Ok(JobProgress {
         timing: row.get(0)?,
         handled: moment(row, 1)?.unwrap_or_default(),
         free: moment(row, 2)?.unwrap_or_default(),
@@ -53,7 +53,11 @@ pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-pub(super) fn put(connection: &Connection, path: &str, entry: &Entry) -> rusqlite::Result<()> {
+pub(super) fn put(
+    connection: &Connection,
+    path: &str,
+    entry: &JobProgress,
+) -> rusqlite::Result<()> {
     let sql = "UPDATE job SET handled = ?2, free = ?3, due = ?4, attempt = ?5, failures = ?6, kills = ?7, again = ?8 WHERE path = ?1";
     let tries = entry.tries;
     connection.prepare_cached(sql)?.execute(params![
@@ -149,14 +153,14 @@ pub(super) fn take_over(
     connection: &Connection,
     job: &Takeover,
     now: Timestamp,
-) -> rusqlite::Result<Entry> {
+) -> rusqlite::Result<JobProgress> {
     let known = entry(connection, &job.path)?;
     let entry = match known {
-        None => Entry::new(job.timing.clone(), now),
+        None => JobProgress::new(job.timing.clone(), now),
         Some(known) if known.timing == job.timing && !job.is_back => known,
         Some(known) => {
             let handled = known.handled.max(now);
-            Entry { timing: job.timing.clone(), handled, ..known }
+            JobProgress { timing: job.timing.clone(), handled, ..known }
         }
     };
     let sql = "INSERT INTO job (path, name, timing, handled, free) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -23,8 +23,8 @@ use crate::iam::snapshot::{Snapshot, Subject};
 use crate::redaction::HIDDEN;
 use crate::state;
 pub use file::{Claim, MemoryJournal};
-use records::Recorded;
-use writer::{Job, Writer};
+use records::RecordedChange;
+use writer::{Writer, WriterJob};
 
 /// Location of a journal.
 #[derive(Clone, Debug, Default)]
@@ -158,7 +158,7 @@ pub struct Settled {
 
 /// End of a run.
 #[derive(Clone, Debug)]
-pub struct End {
+pub struct RunEnd {
     /// `done`, `partial`, `failed`, `interrupted`, `refused`, `timeout`.
     pub status: &'static str,
     /// Error that ended it.
@@ -185,7 +185,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Opened {
     run: String,
-    jobs: Sender<Job>,
+    jobs: Sender<WriterJob>,
     sites: Vec<Destination>,
 }
 
@@ -258,11 +258,11 @@ impl Journal {
             let site = known.unwrap_or(opened.sites.len());
             if known.is_none() {
                 opened.sites.push(intent.site.clone());
-                let job = Job::Site(site, Box::new(intent.site.clone()));
+                let job = WriterJob::Site(site, Box::new(intent.site.clone()));
                 opened.jobs.send(job).map_err(|_| gone())?;
             }
             let (reply, answer) = oneshot::channel();
-            let job = Job::Intend(Box::new((number, site, intent)), reply);
+            let job = WriterJob::Intend(Box::new((number, site, intent)), reply);
             opened.jobs.send(job).map_err(|_| gone())?;
             (answer, started)
         };
@@ -286,7 +286,7 @@ impl Journal {
         if let Some(opened) = &*opened {
             // Sending fails only when the thread has ended; the change then stays open, which is
             // true.
-            let _ = opened.jobs.send(Job::Settle(Box::new(settled)));
+            let _ = opened.jobs.send(WriterJob::Settle(Box::new(settled)));
         }
     }
 
@@ -295,7 +295,7 @@ impl Journal {
     pub fn mark_undone(&self, run: &str, changes: &[u64]) {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
-            let _ = opened.jobs.send(Job::Undone(run.to_owned(), changes.to_vec()));
+            let _ = opened.jobs.send(WriterJob::Undone(run.to_owned(), changes.to_vec()));
         }
     }
 
@@ -307,7 +307,7 @@ impl Journal {
         self.is_partial.store(true, Ordering::Relaxed);
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
-            let _ = opened.jobs.send(Job::LeftOut(left_out));
+            let _ = opened.jobs.send(WriterJob::LeftOut(left_out));
         }
     }
 
@@ -320,12 +320,12 @@ impl Journal {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub async fn recorded(&self) -> Result<Vec<Recorded>> {
+    pub async fn recorded(&self) -> Result<Vec<RecordedChange>> {
         let answer = {
             let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(opened) = &*opened else { return Ok(Vec::new()) };
             let (reply, answer) = oneshot::channel();
-            opened.jobs.send(Job::Read(reply)).map_err(|_| gone())?;
+            opened.jobs.send(WriterJob::Read(reply)).map_err(|_| gone())?;
             answer
         };
         let read = answer.await.map_err(|_| gone())?;
@@ -350,7 +350,7 @@ impl Journal {
             let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(opened) = &*opened else { return Ok(()) };
             let (reply, answer) = oneshot::channel();
-            opened.jobs.send(Job::Sync(reply)).map_err(|_| gone())?;
+            opened.jobs.send(WriterJob::Sync(reply)).map_err(|_| gone())?;
             answer
         };
         answer.await.unwrap_or_else(|_| Err(gone()))
@@ -365,13 +365,13 @@ impl Journal {
     ///
     /// # Errors
     /// If the outcomes of its changes cannot be written.
-    pub async fn end(&self, mut end: End) -> Result<()> {
+    pub async fn end(&self, mut end: RunEnd) -> Result<()> {
         end.error = end.error.map(|error| self.without_secrets(&error));
         let answer = {
             let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(opened) = &*opened else { return Ok(()) };
             let (reply, answer) = oneshot::channel();
-            opened.jobs.send(Job::End(Box::new(end), reply)).map_err(|_| gone())?;
+            opened.jobs.send(WriterJob::End(Box::new(end), reply)).map_err(|_| gone())?;
             answer
         };
         answer.await.unwrap_or_else(|_| Err(gone()))
@@ -415,7 +415,7 @@ impl Journal {
             .spawn(move || writer.work(&received))
             .map_err(|error| Error::io("cannot start the journal's thread", error))?;
         let (reply, answer) = oneshot::channel();
-        jobs.send(Job::Start(Box::new(about), reply)).map_err(|_| gone())?;
+        jobs.send(WriterJob::Start(Box::new(about), reply)).map_err(|_| gone())?;
         Ok((Opened { run, jobs, sites: Vec::new() }, answer))
     }
 }

@@ -80,12 +80,12 @@ pub struct Run {
     /// Destinations of its changes, by number.
     pub sites: Vec<Destination>,
     /// Numbers of its changes, by outcome.
-    pub counts: Counts,
+    pub counts: ChangeCounts,
 }
 
 /// Numbers of changes, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub struct ChangeCounts {
     /// Done.
     pub done: u64,
     /// Failed.
@@ -100,7 +100,7 @@ pub struct Counts {
 
 /// A change of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Recorded {
+pub struct RecordedChange {
     /// Number in the run.
     pub number: u64,
     /// Index of its destination in [`Run::sites`].
@@ -133,7 +133,7 @@ pub struct Recorded {
     pub undone: Option<String>,
 }
 
-impl Recorded {
+impl RecordedChange {
     /// Check that the outcome is still unknown.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -316,7 +316,7 @@ impl Records {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn changes(&self, run: &str) -> Result<Vec<Recorded>> {
+    pub fn changes(&self, run: &str) -> Result<Vec<RecordedChange>> {
         self.read(|connection| changes(connection, run))
     }
 
@@ -324,7 +324,7 @@ impl Records {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn recent_changes(&self) -> Result<Vec<(Destination, Recorded)>> {
+    pub fn recent_changes(&self) -> Result<Vec<(Destination, RecordedChange)>> {
         let age = i64::try_from(SETTLING.as_millis()).unwrap_or(i64::MAX);
         let since = Timestamp::now().as_millisecond().saturating_sub(age);
         let runs = self.query(&format!("{RUN} WHERE ended IS NULL OR ended >= ?1"), [since])?;
@@ -405,7 +405,7 @@ impl Records {
             .collect()
     }
 
-    fn counts(&self, run: &str) -> Result<Counts> {
+    fn counts(&self, run: &str) -> Result<ChangeCounts> {
         let sql = "SELECT coalesce(sum(outcome = 'done'), 0), coalesce(sum(outcome = 'failed'), 0),
              coalesce(sum(outcome IS NULL OR outcome = 'in doubt'), 0), count(undone),
              coalesce(sum(outcome = 'done' AND undone IS NULL AND before IS NOT after), 0) FROM change WHERE run = ?1";
@@ -413,7 +413,7 @@ impl Records {
             connection
                 .query_row(sql, params![run], |row| {
                     let count = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-                    Ok(Counts {
+                    Ok(ChangeCounts {
                         done: count(0)?,
                         failed: count(1)?,
                         in_doubt: count(2)?,
@@ -428,7 +428,7 @@ impl Records {
 }
 
 /// Changes of a run, in order.
-pub(super) fn changes(connection: &Connection, run: &str) -> rusqlite::Result<Vec<Recorded>> {
+pub(super) fn changes(connection: &Connection, run: &str) -> rusqlite::Result<Vec<RecordedChange>> {
     let mut statement = connection.prepare(&format!("{CHANGE} WHERE run = ?1 ORDER BY number"))?;
     let rows = statement.query_map([run], change_of)?;
     rows.collect()
@@ -496,7 +496,7 @@ fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
         calls: json(row, 13)?,
         throttled: row.get(14)?,
         sites: Vec::new(),
-        counts: Counts::default(),
+        counts: ChangeCounts::default(),
     })
 }
 
@@ -511,10 +511,10 @@ fn subject_of(column: usize, name: &str) -> rusqlite::Result<Subject> {
     })
 }
 
-fn change_of(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+fn change_of(row: &Row<'_>) -> rusqlite::Result<RecordedChange> {
     let subject: String = row.get(3)?;
     let outcome: Option<String> = row.get(10)?;
-    Ok(Recorded {
+    Ok(RecordedChange {
         number: row.get::<_, i64>(0)?.cast_unsigned(),
         site: row.get::<_, u32>(1)? as usize,
         action: row.get(2)?,

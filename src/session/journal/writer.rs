@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::records::{Recorded, changes};
-use super::{About, ChangeOutcome, End, Intent, LeftOut, Settled, file};
+use super::records::{RecordedChange, changes};
+use super::{About, ChangeOutcome, Intent, LeftOut, RunEnd, Settled, file};
 use crate::error::{Error, Result};
 use crate::iam::snapshot::Snapshot;
 use crate::session::destination::Destination;
@@ -18,21 +18,21 @@ use crate::session::destination::Destination;
 pub(super) type Reply = oneshot::Sender<Result<()>>;
 
 /// Work for the writer.
-pub(super) enum Job {
+pub(super) enum WriterJob {
     Start(Box<About>, Reply),
     Intend(Box<(u64, usize, Intent)>, Reply),
     Site(usize, Box<Destination>),
     Settle(Box<Settled>),
     Undone(String, Vec<u64>),
     LeftOut(Vec<LeftOut>),
-    End(Box<End>, Reply),
+    End(Box<RunEnd>, Reply),
     /// Request for the recorded changes; not a write.
-    Read(oneshot::Sender<rusqlite::Result<Vec<Recorded>>>),
+    Read(oneshot::Sender<rusqlite::Result<Vec<RecordedChange>>>),
     /// Request for a commit of everything before it.
     Sync(Reply),
 }
 
-impl Job {
+impl WriterJob {
     /// Check that nobody waits for the job.
     fn can_wait(&self) -> bool {
         self.reply().is_none() && !matches!(self, Self::Read(_))
@@ -61,7 +61,7 @@ pub(super) struct Writer {
     /// Name of the file in messages.
     pub(super) shown: String,
     /// Outcomes that are not written yet.
-    pub(super) kept: Vec<Job>,
+    pub(super) kept: Vec<WriterJob>,
     /// Claim that shows others that the run is alive, held until the last job is written. The next
     /// run removes the file of a lock.
     pub(super) _lock: Option<file::Claim>,
@@ -69,7 +69,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Writes until all senders are dropped.
-    pub(super) fn work(mut self, jobs: &Receiver<Job>) {
+    pub(super) fn work(mut self, jobs: &Receiver<WriterJob>) {
         /// Maximum size of a batch; a larger one would delay its first job.
         const MAX_BATCH: usize = 512;
         /// Time for which outcomes wait for another job to be committed with.
@@ -78,7 +78,7 @@ impl Writer {
             let mut batch = std::mem::take(&mut self.kept);
             batch.push(first);
             let idle_from = Instant::now();
-            while batch.iter().all(Job::can_wait) && batch.len() < MAX_BATCH {
+            while batch.iter().all(WriterJob::can_wait) && batch.len() < MAX_BATCH {
                 match jobs.recv_timeout(COMMIT_DELAY.saturating_sub(idle_from.elapsed())) {
                     Ok(job) => batch.push(job),
                     Err(_) => break,
@@ -86,24 +86,24 @@ impl Writer {
             }
             batch.extend(jobs.try_iter().take(MAX_BATCH));
             let (questions, batch): (Vec<_>, Vec<_>) =
-                batch.into_iter().partition(|job| matches!(job, Job::Read(_)));
+                batch.into_iter().partition(|job| matches!(job, WriterJob::Read(_)));
             let written = self.write(&batch);
             for job in batch {
                 let reply = match job {
-                    Job::Settle(_)
-                    | Job::Undone(..)
-                    | Job::LeftOut(_)
-                    | Job::Site(..)
-                    | Job::Read(_) => {
+                    WriterJob::Settle(_)
+                    | WriterJob::Undone(..)
+                    | WriterJob::LeftOut(_)
+                    | WriterJob::Site(..)
+                    | WriterJob::Read(_) => {
                         if written.is_err() {
                             self.kept.push(job);
                         }
                         continue;
                     }
-                    Job::Start(_, reply)
-                    | Job::Intend(_, reply)
-                    | Job::End(_, reply)
-                    | Job::Sync(reply) => reply,
+                    WriterJob::Start(_, reply)
+                    | WriterJob::Intend(_, reply)
+                    | WriterJob::End(_, reply)
+                    | WriterJob::Sync(reply) => reply,
                 };
                 let answer = match &written {
                     Ok(()) => Ok(()),
@@ -113,7 +113,7 @@ impl Writer {
                 let _ = reply.send(answer);
             }
             for question in questions {
-                if let Job::Read(reply) = question {
+                if let WriterJob::Read(reply) = question {
                     let _ = reply.send(changes(&self.connection, &self.run));
                 }
             }
@@ -124,7 +124,7 @@ impl Writer {
         file::JOURNAL.unusable(&self.shown, error).hint("nothing was sent that is not in it")
     }
 
-    fn write(&mut self, batch: &[Job]) -> rusqlite::Result<()> {
+    fn write(&mut self, batch: &[WriterJob]) -> rusqlite::Result<()> {
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for job in batch {
@@ -134,12 +134,12 @@ impl Writer {
     }
 }
 
-fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<()> {
+fn write_job(connection: &Connection, run: &str, job: &WriterJob) -> rusqlite::Result<()> {
     let now = Timestamp::now().as_millisecond();
     let json = |value: &serde_json::Value| value.to_string();
     match job {
-        Job::Sync(_) | Job::Read(_) => {}
-        Job::Start(about, _) => {
+        WriterJob::Sync(_) | WriterJob::Read(_) => {}
+        WriterJob::Start(about, _) => {
             let (script, hash) = about.script.clone().unzip();
             connection.execute(
                 "INSERT INTO run (id, started, command, script, script_sha256, parameters, operator, program, plan, undoes)
@@ -159,13 +159,13 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
             )?;
             connection.execute("INSERT INTO run_order (run) VALUES (?1)", [run])?;
         }
-        Job::Site(number, site) => {
+        WriterJob::Site(number, site) => {
             connection.execute(
                 "INSERT OR IGNORE INTO site (run, number, site) VALUES (?1, ?2, ?3)",
                 params![run, i64::try_from(*number).unwrap_or(i64::MAX), to_json(site)?],
             )?;
         }
-        Job::Intend(intent, _) => {
+        WriterJob::Intend(intent, _) => {
             let (number, site, intent) = &**intent;
             let (undoes_run, undoes_change) = intent.undoes.clone().unzip();
             let sql = "INSERT INTO change (run, number, site, action, subject, name, arguments, before, after, started, plan_change,
@@ -186,15 +186,15 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
                 undoes_change.map(u64::cast_signed),
             ])?;
         }
-        Job::Settle(settled) => settle(connection, run, settled, now)?,
-        Job::Undone(undone, changes) => {
+        WriterJob::Settle(settled) => settle(connection, run, settled, now)?,
+        WriterJob::Undone(undone, changes) => {
             let sql = "UPDATE change SET undone = ?1 WHERE run = ?2 AND number = ?3";
             for change in changes {
                 let number = change.cast_signed();
                 connection.prepare_cached(sql)?.execute(params![run, undone, number])?;
             }
         }
-        Job::LeftOut(all) => {
+        WriterJob::LeftOut(all) => {
             let sql = "INSERT OR REPLACE INTO left_out (run, number, left_out) VALUES (?1, ?2, ?3)";
             for (number, left_out) in (1_i64..).zip(all) {
                 connection.prepare_cached(sql)?.execute(params![
@@ -204,7 +204,7 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
                 ])?;
             }
         }
-        Job::End(end, _) => {
+        WriterJob::End(end, _) => {
             connection.execute(
                 "UPDATE run SET ended = ?2, status = ?3, error = ?4, calls = ?5, throttled = ?6 WHERE id = ?1",
                 params![run, now, end.status, end.error, json(&end.calls), end.throttled],

@@ -150,14 +150,14 @@ fn place_of(item: &Value) -> SortKey {
 }
 
 /// Entry of a page that is being made.
-struct Slot {
-    what: What,
+struct ListingSlot {
+    what: ListedItem,
     place: SortKey,
     /// Number of AWS's entries up to this one.
     used: usize,
 }
 
-enum What {
+enum ListedItem {
     /// An entry of AWS's, with its real and planned state if it was copied.
     Shown { item: Value, states: Box<(Option<Snapshot>, Option<Snapshot>)> },
     /// An entry that is only planned.
@@ -264,7 +264,7 @@ impl Overlay {
         gate: &Gate,
         entry: &Entry,
         subject: Subject,
-        (mut cursor, mut slots): (Cursor, Vec<Slot>),
+        (mut cursor, mut slots): (Cursor, Vec<ListingSlot>),
         size: usize,
     ) -> Result<Value> {
         let more = slots.split_off(slots.len().min(size));
@@ -279,8 +279,10 @@ impl Overlay {
         let mut items = Vec::with_capacity(slots.len());
         for slot in slots {
             items.push(match slot.what {
-                What::Shown { item, states } => self.patched(item, &states.0, &states.1).await?,
-                What::Planned(name) => {
+                ListedItem::Shown { item, states } => {
+                    self.patched(item, &states.0, &states.1).await?
+                }
+                ListedItem::Planned(name) => {
                     let item = self.planned_entry(subject, &name).await?;
                     cursor.seen.insert(name.to_ascii_lowercase());
                     item
@@ -297,7 +299,12 @@ impl Overlay {
 
     /// Entries of AWS's and planned ones in order, and the number of those of AWS's that are
     /// planned to be elsewhere or nowhere.
-    fn merged(&self, subject: Subject, filter: &Filter, cursor: &Cursor) -> (Vec<Slot>, usize) {
+    fn merged(
+        &self,
+        subject: Subject,
+        filter: &Filter,
+        cursor: &Cursor,
+    ) -> (Vec<ListingSlot>, usize) {
         let added = self.added(subject, filter, cursor);
         let names: HashSet<_> = added.iter().map(|(place, _)| place.1.clone()).collect();
         let mut added = added.into_iter().peekable();
@@ -306,7 +313,7 @@ impl Overlay {
         for (at, item) in cursor.rest.iter().enumerate() {
             let own = place_of(item);
             while let Some((place, name)) = added.next_if(|(place, _)| *place < own) {
-                slots.push(Slot { what: What::Planned(name), place, used: at });
+                slots.push(ListingSlot { what: ListedItem::Planned(name), place, used: at });
             }
             let used = at + 1;
             let key = Key { subject, name: own.1.clone() };
@@ -329,21 +336,21 @@ impl Overlay {
                 }
                 Some(copy) if copy.is_created() => {
                     let name = item.field("name").as_str().unwrap_or_default().to_owned();
-                    slots.push(Slot { what: What::Planned(name), place: own, used });
+                    slots.push(ListingSlot { what: ListedItem::Planned(name), place: own, used });
                     continue;
                 }
                 Some(copy) => (copy.base.clone(), copy.now.clone()),
             };
-            slots.push(Slot {
-                what: What::Shown { item: item.clone(), states: Box::new((base, now)) },
+            slots.push(ListingSlot {
+                what: ListedItem::Shown { item: item.clone(), states: Box::new((base, now)) },
                 place: own,
                 used,
             });
         }
         if !cursor.has_more {
             let used = cursor.rest.len();
-            slots.extend(added.map(|(place, name)| Slot {
-                what: What::Planned(name),
+            slots.extend(added.map(|(place, name)| ListingSlot {
+                what: ListedItem::Planned(name),
                 place,
                 used,
             }));

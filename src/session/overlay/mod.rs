@@ -14,13 +14,13 @@ use tokio::sync::OnceCell;
 
 use super::plan::Change;
 use super::read_cache::Key;
-use super::{Gate, Origin, locked, reads};
+use super::{ChangeOrigin, Gate, locked, reads};
 use crate::aws::Environment;
 use crate::aws::client::{Backend, Clients, Connection};
 use crate::emulator::{Contents, Emulator, EmulatorSettings, Quota, is_partition};
 use crate::error::{Error, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
-use crate::iam::{self, Counts, Entry, Identity, Markers, Trail, Write};
+use crate::iam::{self, AccountCounts, Entry, Identity, Markers, Trail, Write};
 use crate::spec::{Args, Value};
 
 pub use listing::Listings;
@@ -33,7 +33,7 @@ pub const UNKNOWN: &str = "(known after apply)";
 pub struct Overlay {
     emulator: Emulator,
     clients: Clients,
-    counts: OnceCell<Option<Counts>>,
+    counts: OnceCell<Option<AccountCounts>>,
     /// Managed policies about which AWS was asked, by ARN.
     policies: tokio::sync::Mutex<HashSet<String>>,
     inner: Mutex<Inner>,
@@ -121,7 +121,7 @@ impl Overlay {
         entry: &'static Entry,
         write: &'static Write,
         args: Args,
-        origin: Origin,
+        origin: ChangeOrigin,
     ) -> Result<Value> {
         let session = gate.session();
         let name = args.text("name").unwrap_or_default();

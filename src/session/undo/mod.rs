@@ -11,11 +11,11 @@ use futures_util::StreamExt;
 
 use super::destination::{Destination, Places};
 use super::journal::identities::{Identities, arn_of};
-use super::journal::records::{Recorded, Records, Run};
+use super::journal::records::{RecordedChange, Records, Run};
 use super::journal::{ChangeOutcome, LeftOut};
 use super::read_cache::Key;
 use super::recover::describe;
-use super::{Gate, Origin};
+use super::{ChangeOrigin, Gate};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject, steps};
 use crate::iam::{self, Entry, Markers, Write};
@@ -49,7 +49,7 @@ pub struct UndoSettings {
     /// Ids of what was made again.
     pub identities: Identities,
     /// Changes that any run has made just now; AWS may not show them yet.
-    pub recent: Vec<(Destination, Recorded)>,
+    pub recent: Vec<(Destination, RecordedChange)>,
     /// Ids of what undos have deleted.
     pub deleted: HashSet<String>,
     /// Sites of the run that cannot be reached, with the reason.
@@ -66,20 +66,20 @@ impl UndoSettings {
         Ok(Self { identities, recent, deleted: records.deleted_by_undos()?, ..Self::default() })
     }
 
-    fn names(&self, change: &Recorded) -> bool {
+    fn names(&self, change: &RecordedChange) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| is_of(only, change))
     }
 
     /// Check for a change that the undo is about.
     #[must_use]
-    pub fn is_meant(&self, change: &Recorded) -> bool {
+    pub fn is_meant(&self, change: &RecordedChange) -> bool {
         self.names(change) && change.outcome == Some(ChangeOutcome::Done)
     }
 }
 
 /// Check for a change of what such a name means: `web`, `profile/web` or `role/web`.
 #[must_use]
-pub fn is_of(only: &str, change: &Recorded) -> bool {
+pub fn is_of(only: &str, change: &RecordedChange) -> bool {
     let name = match only.split_once('/') {
         Some((kind, name)) if kind == change.subject.name() => name,
         Some(_) => return false,
@@ -95,7 +95,7 @@ pub fn is_of(only: &str, change: &Recorded) -> bool {
 /// If AWS cannot be asked, or a guard refuses.
 pub async fn plan(
     run: &Run,
-    changes: &[Recorded],
+    changes: &[RecordedChange],
     gates: &[Gate],
     options: &UndoSettings,
 ) -> Result<UndoPlan> {
@@ -161,7 +161,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn make(&mut self, changes: &[Recorded], gates: &[Gate]) -> Result<()> {
+    async fn make(&mut self, changes: &[RecordedChange], gates: &[Gate]) -> Result<()> {
         // What nobody knows of is left as it is.
         for change in changes.iter().filter(|change| change.is_open()) {
             if self.options.names(change) {
@@ -173,7 +173,8 @@ impl Attempt<'_> {
         let meant = || changes.iter().filter(|change| self.options.is_meant(change));
         self.undoing.undone_before =
             meant().filter(|change| change.undone.is_some()).count() as u64;
-        let key_of = |change: &Recorded| self.places.key(change.site, change.subject, &change.name);
+        let key_of =
+            |change: &RecordedChange| self.places.key(change.site, change.subject, &change.name);
         let standing = meant().filter(|change| change.undone.is_none());
         let nets = net_changes::of(standing, key_of, &self.identities);
         let nets: Vec<Net> = nets.into_iter().filter(|net| self.is_reachable(net)).collect();
@@ -309,7 +310,7 @@ impl Attempt<'_> {
                 let args = Args::of([name, ("assume_role_policy", Value::Str(restored))]);
                 let (entry, write) = step_of(iam::UPDATE_ASSUME_ROLE_POLICY)?;
                 // One that AWS refuses holds up nothing else.
-                match gate.write(entry, write, args, Origin::default()).await {
+                match gate.write(entry, write, args, ChangeOrigin::default()).await {
                     Err(error) if error.kind != Kind::Aws => return Err(error),
                     _ => {}
                 }
@@ -346,7 +347,7 @@ impl Attempt<'_> {
             // With it all later changes of the same are undone.
             let number = net.numbers.first().filter(|_| at == end && part.is_last);
             let undoes = number.map(|number| (self.run.id.clone(), *number));
-            let origin = Origin { plan_change: None, undoes };
+            let origin = ChangeOrigin { plan_change: None, undoes };
             gates[net.site].write(entry, write, args, origin).await.inspect_err(|_| {
                 // What was planned of it must not stay.
                 self.is_torn |= at > 0;
@@ -360,13 +361,13 @@ impl Attempt<'_> {
 ///
 /// # Errors
 /// If one is unknown, because it may have changed more than the states in the journal show.
-fn check_steps(run: &Run, changes: &[Recorded], options: &UndoSettings) -> Result<()> {
+fn check_steps(run: &Run, changes: &[RecordedChange], options: &UndoSettings) -> Result<()> {
     let mut meant =
         changes.iter().filter(|change| options.is_meant(change) && change.undone.is_none());
     let Some(unknown) = meant.find(|change| iam::write(&change.action).is_none()) else {
         return Ok(());
     };
-    let Recorded { number, action, .. } = unknown;
+    let RecordedChange { number, action, .. } = unknown;
     let message = format!("change {number} of run {} is of the unknown action {action}", run.id);
     Err(Error::new(Kind::State, message)
         .hint(format!("undo it with the program that made it: {}", run.program)))
@@ -412,7 +413,7 @@ impl Excluded {
 /// States of a run's changes, each with its site.
 fn states<'a>(
     run: &'a Run,
-    changes: &'a [Recorded],
+    changes: &'a [RecordedChange],
 ) -> impl Iterator<Item = (&'a Destination, &'a Option<Snapshot>)> {
     changes.iter().flat_map(|change| {
         let site = run.sites.get(change.site);

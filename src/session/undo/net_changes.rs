@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::order::{NOBODY, is_other};
 use crate::iam::snapshot::{Difference, Field, Snapshot, Subject, differences};
 use crate::session::journal::identities::Identities;
-use crate::session::journal::records::Recorded;
+use crate::session::journal::records::RecordedChange;
 use crate::session::read_cache::Key;
 
 /// Net effect of a run on one profile or role.
@@ -45,8 +45,8 @@ pub enum Inverse {
 
 /// Net effects of changes that stand, the latest first. `key_of` tells their subjects apart.
 pub fn of<'a>(
-    changes: impl Iterator<Item = &'a Recorded>,
-    key_of: impl Fn(&Recorded) -> (usize, Key),
+    changes: impl Iterator<Item = &'a RecordedChange>,
+    key_of: impl Fn(&RecordedChange) -> (usize, Key),
     identities: &Identities,
 ) -> Vec<Net> {
     let mut at: HashMap<(usize, Key), usize> = HashMap::new();
@@ -72,7 +72,7 @@ pub fn of<'a>(
 }
 
 impl Net {
-    fn add(&mut self, change: &Recorded, identities: &Identities) {
+    fn add(&mut self, change: &RecordedChange, identities: &Identities) {
         let before = identities.known_as(&change.before);
         let mut after = identities.known_as(&change.after);
         self.numbers.push(change.number);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::{indented, visible};
-use crate::testing::{Counts, Failure, FileReport, Report, Test, TestResult};
+use crate::testing::{FileReport, Report, Test, TestCounts, TestFailure, TestResult};
 use crate::ui::format::{number, time};
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -18,7 +18,7 @@ fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-fn words_of(counts: Counts) -> String {
+fn words_of(counts: TestCounts) -> String {
     let parts = [
         (counts.passed, "passed", GOOD),
         (counts.failed, "failed", BAD),
@@ -74,7 +74,7 @@ fn add_output(text: &mut String, what: &str, output: &str) {
     }
 }
 
-fn add_failure(text: &mut String, name: &str, failure: &Failure, output: &str) {
+fn add_failure(text: &mut String, name: &str, failure: &TestFailure, output: &str) {
     let _ = writeln!(text, "  {} {}", styled(BAD, "✗"), styled(STRONG, name));
     if let Some(place) = &failure.place {
         let _ = writeln!(text, "    {place}");

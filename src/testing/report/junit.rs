@@ -8,7 +8,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::error::{Error, Result};
-use crate::testing::{Counts, Failure, FileReport, Report, TestResult};
+use crate::testing::{FileReport, Report, TestCounts, TestFailure, TestResult};
 
 /// Report of all files.
 ///
@@ -44,7 +44,7 @@ fn seconds(took: Duration) -> String {
     format!("{:.6}", took.as_secs_f64())
 }
 
-fn numbers(counts: Counts, errors: usize, took: Duration) -> Numbers {
+fn numbers(counts: TestCounts, errors: usize, took: Duration) -> Numbers {
     [
         ("tests", counts.all().to_string()),
         ("failures", (counts.failed - errors).to_string()),
@@ -94,7 +94,7 @@ impl Case<'_> {
     fn write(
         &self,
         writer: &mut Writer<Vec<u8>>,
-        failure: Option<(&str, &Failure)>,
+        failure: Option<(&str, &TestFailure)>,
         skipped: Option<&str>,
     ) -> std::io::Result<()> {
         let class = self.file.strip_suffix(".lua").unwrap_or(self.file).replace('/', ".");
@@ -134,7 +134,7 @@ impl Case<'_> {
 }
 
 /// Details of a failure, with traceback and hints.
-pub(super) fn details(failure: &Failure) -> String {
+pub(super) fn details(failure: &TestFailure) -> String {
     let mut text = failure.message.clone();
     if let Some(traceback) = &failure.traceback {
         let _ = write!(text, "\n{traceback}");

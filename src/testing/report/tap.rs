@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::indented;
-use crate::testing::{Failure, FileReport, Report, TestResult};
+use crate::testing::{FileReport, Report, TestFailure, TestResult};
 
 /// First line.
 pub const HEADER: &str = "TAP version 13\n";
@@ -57,7 +57,7 @@ fn description(name: &str) -> String {
     one_line.replace('\\', "\\\\").replace('#', "\\#")
 }
 
-fn diagnostics(failure: &Failure, seconds: f64, output: &str) -> String {
+fn diagnostics(failure: &TestFailure, seconds: f64, output: &str) -> String {
     let mut yaml = format!("message: {}\nseverity: fail\n", quoted(&failure.summary()));
     if let Some((file, line)) = failure.place.as_deref().and_then(|place| place.rsplit_once(':')) {
         let _ = write!(yaml, "at:\n  file: {}\n  line: {line}\n", quoted(file));

@@ -7,7 +7,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, Limited};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Flaw, Reading};
+use super::{ExtractState, Flaw};
 
 /// Maximum size of a page; a hundred records of the largest kind are much smaller.
 const MAX_SIZE: usize = 32 << 20;
@@ -16,7 +16,7 @@ const MAX_SIZE: usize = 32 << 20;
 ///
 /// # Errors
 /// A message, if it is truncated, too long, or not JSON.
-pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), Flaw> {
+pub(super) async fn read(body: SdkBody, reading: &mut ExtractState<'_>) -> Result<(), Flaw> {
     let body = Limited::new(body, MAX_SIZE).collect().await;
     let body =
         body.map_err(|error| Flaw::CutOff(format!("the answer breaks off: {error}")))?.to_bytes();
@@ -29,7 +29,7 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
 }
 
 /// Value at the current path of the reading.
-struct Part<'a, 'b>(&'a mut Reading<'b>);
+struct Part<'a, 'b>(&'a mut ExtractState<'b>);
 
 impl Part<'_, '_> {
     fn scalar(self, text: &str) {

@@ -8,27 +8,27 @@ mod xml;
 
 use aws_smithy_types::body::SdkBody;
 
-use super::source::{Field, Means, SourceCall};
+use super::source::{Means, SourceCall, SourceField};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::spec::Protocol;
 
 /// Page of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct RecordPage {
     /// Records on the page, filtered by [`SourceCall::only`] if it has any conditions.
-    pub records: Vec<Record>,
+    pub records: Vec<ExtractedRecord>,
     /// Token of the next page; none on the last one.
     pub next: Option<String>,
 }
 
 /// Texts of one record, for each field of its step. A list has several texts, a missing field none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record(Vec<Vec<String>>);
+pub struct ExtractedRecord(Vec<Vec<String>>);
 
-impl Record {
+impl ExtractedRecord {
     /// Texts of the fields with a meaning, in the order of the table.
     pub fn of<'a>(&'a self, step: &'a SourceCall, means: Means) -> impl Iterator<Item = &'a str> {
-        let is_meant = move |(field, _): &(&Field, &Vec<String>)| field.means == means;
+        let is_meant = move |(field, _): &(&SourceField, &Vec<String>)| field.means == means;
         let texts = step.fields.iter().zip(&self.0).filter(is_meant);
         texts.flat_map(|(_, texts)| texts.iter().map(String::as_str))
     }
@@ -47,8 +47,8 @@ impl Record {
 ///
 /// # Errors
 /// [`Kind::Connection`], which is transient, if the body is truncated or does not answer this call.
-pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Result<Page> {
-    let mut reading = Reading::new(step);
+pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Result<RecordPage> {
+    let mut reading = ExtractState::new(step);
     let read = match protocol {
         Protocol::Ec2 { .. } | Protocol::Query { .. } => xml::read(body, &mut reading).await,
         Protocol::Json { .. } | Protocol::Rest => json::read(body, &mut reading).await,
@@ -83,20 +83,20 @@ fn unusable(step: &SourceCall, flaw: Flaw) -> Error {
 }
 
 /// State of reading an answer; the parsers report its parts.
-struct Reading<'a> {
+struct ExtractState<'a> {
     step: &'a SourceCall,
     /// Current path: names joined by dots, without the names of list elements.
     path: String,
-    record: Option<Record>,
+    record: Option<ExtractedRecord>,
     /// Conditions of [`SourceCall::only`] that the record has met.
     matched: usize,
     is_answer: bool,
     /// True if any record has a text.
     has_text: bool,
-    page: Page,
+    page: RecordPage,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ExtractState<'a> {
     fn new(step: &'a SourceCall) -> Self {
         Self {
             step,
@@ -105,7 +105,7 @@ impl<'a> Reading<'a> {
             matched: 0,
             is_answer: false,
             has_text: false,
-            page: Page::default(),
+            page: RecordPage::default(),
         }
     }
 
@@ -156,7 +156,7 @@ impl<'a> Reading<'a> {
     }
 
     fn begin_record(&mut self) {
-        self.record = Some(Record(vec![Vec::new(); self.step.fields.len()]));
+        self.record = Some(ExtractedRecord(vec![Vec::new(); self.step.fields.len()]));
         self.matched = 0;
     }
 
@@ -186,7 +186,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn finish(self) -> Result<Page, Flaw> {
+    fn finish(self) -> Result<RecordPage, Flaw> {
         // An answer without pages is about a resource that was requested by name, and must contain
         // it.
         if self.is_answer && (self.has_text || self.step.paging.is_some()) {

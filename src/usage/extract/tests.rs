@@ -2,16 +2,16 @@ use super::*;
 use crate::usage::source;
 
 /// Result of reading an answer to the last call of a source.
-fn read(name: &str, body: &str) -> Result<Page> {
+fn read(name: &str, body: &str) -> Result<RecordPage> {
     read_step(source(name).expect("a source").last(), SdkBody::from(body.to_owned()))
 }
 
-fn read_step(step: &SourceCall, body: SdkBody) -> Result<Page> {
+fn read_step(step: &SourceCall, body: SdkBody) -> Result<RecordPage> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(page(step.action.service.row().protocol, step, body))
 }
 
-fn texts(step: &SourceCall, record: &Record, means: Means) -> Vec<String> {
+fn texts(step: &SourceCall, record: &ExtractedRecord, means: Means) -> Vec<String> {
     record.of(step, means).map(str::to_owned).collect()
 }
 
@@ -110,10 +110,10 @@ fn an_answer_to_something_else_is_no_answer() {
         assert!(read("ecs.capacity_providers", body).is_err(), "{body}");
     }
     let empty = "<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>";
-    assert_eq!(read("ec2.instances", empty).expect("a page"), Page::default());
+    assert_eq!(read("ec2.instances", empty).expect("a page"), RecordPage::default());
     assert_eq!(
         read("ecs.capacity_providers", r#"{"capacityProviders":[]}"#).expect("a page"),
-        Page::default()
+        RecordPage::default()
     );
 }
 

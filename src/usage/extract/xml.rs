@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
-use super::{Flaw, Reading};
+use super::{ExtractState, Flaw};
 
 /// Open element.
 enum Open {
@@ -34,7 +34,7 @@ fn why(error: &quick_xml::Error) -> Flaw {
 ///
 /// # Errors
 /// A message, if it is truncated, not well-formed, or the answer to another call.
-pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), Flaw> {
+pub(super) async fn read(body: SdkBody, reading: &mut ExtractState<'_>) -> Result<(), Flaw> {
     let action = reading.step.action.name;
     let mut reader = Reader::from_reader(ByteStream::new(body).into_async_read());
     reader.config_mut().expand_empty_elements = true;

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::caller::NO_SUCH_HOST;
 use super::endpoint;
-use super::extract::{Page, Record};
-use super::findings::{CheckOutcome, Gap, GapCause, Reason, Region, RegionState, Scan, Scope};
+use super::extract::{ExtractedRecord, RecordPage};
+use super::findings::{CheckOutcome, Gap, GapCause, Reason, Region, RegionState, Scan, ScanScope};
 use super::matching::Mention;
 use super::source::{Means, Source, SourceCall};
 use super::sources::{REGIONS, SOURCES};
@@ -40,7 +40,7 @@ pub trait Transport: Send + Sync {
         carried: &[String],
         token: Option<&str>,
         patience: Patience,
-    ) -> BoxFuture<'static, Result<Page>>;
+    ) -> BoxFuture<'static, Result<RecordPage>>;
 }
 
 /// Time limit for the retries of a call.
@@ -121,7 +121,7 @@ pub async fn scan(
     let (regions, not_enabled) = regions(&page, asking.regions.as_deref())?;
     let asked = regions.iter().filter(|region| region.standing == RegionState::Asked);
     let asked: Vec<String> = asked.map(|region| region.name.clone()).collect();
-    let mut scan = Scan::new(Scope {
+    let mut scan = Scan::new(ScanScope {
         account: whereabouts.account,
         partition: whereabouts.partition,
         started,
@@ -175,7 +175,7 @@ fn now(clock: &Clock) -> Timestamp {
 }
 
 /// Regions of the partition, and the `wanted` regions that are not enabled.
-fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<String>)> {
+fn regions(page: &RecordPage, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<String>)> {
     let (mut regions, mut not_enabled) = (Vec::new(), Vec::new());
     for record in &page.records {
         let text = |means| record.of(&REGIONS, means).next();
@@ -237,7 +237,7 @@ struct ResourceContext {
 
 impl ResourceContext {
     /// Context extended by a record.
-    fn and(&self, step: &SourceCall, record: &Record) -> Self {
+    fn and(&self, step: &SourceCall, record: &ExtractedRecord) -> Self {
         let mut known = self.clone();
         known.id.extend(record.of(step, Means::Id).map(str::to_owned));
         known.carried.extend(record.of(step, Means::Carry).map(str::to_owned));
@@ -339,7 +339,7 @@ impl ScanState {
         region: &str,
         carried: &[String],
         token: Option<&str>,
-    ) -> Result<Page> {
+    ) -> Result<RecordPage> {
         // The semaphore is never closed.
         let _place = self.places.acquire().await;
         let patience = Patience { time: self.patience, clock: self.clock.clone() };
@@ -357,7 +357,10 @@ fn may_use_profile(source: &Source, known: &ResourceContext) -> bool {
 }
 
 /// Mentions in a record.
-fn names<'a>(step: &'a SourceCall, record: &'a Record) -> impl Iterator<Item = Mention> + 'a {
+fn names<'a>(
+    step: &'a SourceCall,
+    record: &'a ExtractedRecord,
+) -> impl Iterator<Item = Mention> + 'a {
     let profiles = record.of(step, Means::Profile).map(|text| Mention::Profile(text.into()));
     let roles = record.of(step, Means::Role).map(|text| Mention::Role(text.into()));
     profiles.chain(roles)

@@ -44,7 +44,7 @@ impl Transport for Cloud {
         _: &[String],
         _: Option<&str>,
         _: Patience,
-    ) -> BoxFuture<'static, Result<Page>> {
+    ) -> BoxFuture<'static, Result<RecordPage>> {
         let name = step.action.name;
         let at = format!("{name}@{region}");
         let answer = self.answers.get(at.as_str()).or_else(|| self.answers.get(name)).copied();

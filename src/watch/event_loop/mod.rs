@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::scripts::{DependencyState, FingerprintCache, Scripts, differences};
-use super::worker::{Ended, Job, JobOutcome};
-use super::{Event, OnBusy, WatchSettings, keys};
+use super::worker::{Ended, JobOutcome, ScriptJob};
+use super::{OnBusy, WatchEvent, WatchSettings, keys};
 use crate::app::run::Running;
-use crate::app::signals::Request;
+use crate::app::signals::ProcessSignal;
 use crate::error::{Error, Kind, Result};
 use crate::files::read_set::ReadSet;
 use crate::files::watch::{Changed, PathWatcher};
@@ -34,7 +34,7 @@ pub(in crate::watch) struct Watch {
     watcher: PathWatcher,
     /// Watched files and folders.
     followed: (BTreeSet<PathBuf>, BTreeSet<PathBuf>),
-    jobs: Sender<Job>,
+    jobs: Sender<ScriptJob>,
     has_keys: bool,
     /// Indexes of the scripts to run, each with the reason.
     queue: VecDeque<(usize, String)>,
@@ -75,7 +75,7 @@ impl Watch {
         options: WatchSettings,
         scripts: Scripts,
         watcher: PathWatcher,
-        jobs: Sender<Job>,
+        jobs: Sender<ScriptJob>,
         has_keys: bool,
     ) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Watch {
     /// Runs the loop to its end. Returns the exit code.
     pub(in crate::watch) fn work(
         mut self,
-        hears: &Receiver<Event>,
+        hears: &Receiver<WatchEvent>,
         runtime: &Handle,
     ) -> Result<u8> {
         self.scripts.find_new();
@@ -126,13 +126,13 @@ impl Watch {
                 Some(at) => hears.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match event {
-                Ok(Event::Changed(changed)) => self.record_changes(changed),
-                Ok(Event::Key(key)) => self.press(key),
-                Ok(Event::Asked(question, answer)) => self.ask(&question, answer),
-                Ok(Event::Began(running)) => self.began(running),
-                Ok(Event::Ended(ended)) => self.ended(*ended),
-                Ok(Event::Request(Request::GoOn)) => keys::hand_out_keys(),
-                Ok(Event::Request(Request::End)) => self.end(130),
+                Ok(WatchEvent::Changed(changed)) => self.record_changes(changed),
+                Ok(WatchEvent::Key(key)) => self.press(key),
+                Ok(WatchEvent::Asked(question, answer)) => self.ask(&question, answer),
+                Ok(WatchEvent::Began(running)) => self.began(running),
+                Ok(WatchEvent::Ended(ended)) => self.ended(*ended),
+                Ok(WatchEvent::Request(ProcessSignal::GoOn)) => keys::hand_out_keys(),
+                Ok(WatchEvent::Request(ProcessSignal::End)) => self.end(130),
                 Err(RecvTimeoutError::Timeout) => self.run_timers(runtime),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new(Kind::Bug, "the threads of the watcher have ended"));
@@ -155,7 +155,7 @@ impl Watch {
         };
         let watched = &self.scripts.all[script];
         let seen = self.scripts.all[script].seen.again();
-        let job = Job {
+        let job = ScriptJob {
             script,
             path: watched.path.clone(),
             must_be_runbook: watched.is_of_folder,

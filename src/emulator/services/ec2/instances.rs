@@ -4,17 +4,17 @@ use super::super::super::ChangeError;
 use super::super::super::call::Call;
 use super::super::super::clock::iso8601;
 use super::super::super::constraints;
-use super::super::super::import::{Entry, wrong};
+use super::super::super::import::{ImportObject, wrong};
 use super::super::super::import_resources::{exact_profile, id};
 use super::super::super::read_txn::ReadTxn;
-use super::super::super::refusal::{ApiResult, Failure};
-use super::super::super::resources::{Kind, KindRow, Resource};
+use super::super::super::refusal::{ApiResult, CallFailure};
+use super::super::super::resources::{KindRow, Resource, ResourceKind};
 use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
 use super::super::{moment, synthetic};
 use super::{Filters, NamedResource, paging, requested, write_resolved_profile, write_token};
 
-pub(super) const INSTANCE: Kind = Kind::of(&KindRow {
+pub(super) const INSTANCE: ResourceKind = ResourceKind::of(&KindRow {
     name: "ec2.instance",
     states: &["running", "pending", "shutting-down", "terminated", "stopping", "stopped"],
     state_key: Some("state"),
@@ -24,7 +24,7 @@ pub(super) const INSTANCE: Kind = Kind::of(&KindRow {
     answers_arn: true,
     ..KindRow::NAMED
 });
-pub(super) const ASSOCIATION: Kind = Kind::of(&KindRow {
+pub(super) const ASSOCIATION: ResourceKind = ResourceKind::of(&KindRow {
     name: "ec2.association",
     states: &["associated", "associating", "disassociating", "disassociated"],
     state_key: Some("state"),
@@ -68,7 +68,7 @@ pub(in super::super::super) fn describe(
         for reservation in found.chunk_by(|one, other| launch(one) == launch(other)) {
             write_reservation(xml, account, reservation);
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     write_token(xml, token);
     Ok(())
@@ -273,7 +273,7 @@ pub(in super::super::super) fn describe_associations(
             xml.text("timestamp", &moment(association.created));
             xml.literal("</item>");
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     write_token(xml, token);
     Ok(())
@@ -281,7 +281,7 @@ pub(in super::super::super) fn describe_associations(
 
 /// Reads an instance from an account file.
 fn describe_instance(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
@@ -292,7 +292,7 @@ fn describe_instance(
 
 /// Reads an association from an account file.
 fn describe_association(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::super::super::ChangeError;
 use super::super::super::call::Call;
-use super::super::super::import::{Entry, kind_of, wrong};
+use super::super::super::import::{ImportObject, kind_of, wrong};
 use super::super::super::import_resources::id;
 use super::super::super::read_txn::ReadTxn;
-use super::super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::super::refusal::{ApiResult, CallFailure, Refusal};
 use super::super::super::resources::{
-    self, Kind, KindRow, Resource, ResourceScope, number_of, version_key,
+    self, KindRow, Resource, ResourceKind, ResourceScope, number_of, version_key,
 };
 use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
@@ -20,7 +20,7 @@ use super::{
     write_token,
 };
 
-pub(in super::super) const KIND: Kind = Kind::of(&KindRow {
+pub(in super::super) const KIND: ResourceKind = ResourceKind::of(&KindRow {
     name: "ec2.launch_template",
     new_id: Some(|synthetic| format!("lt-0{}", synthetic.hex(16))),
     fields: &["id", "name", "versions", "default_version"],
@@ -30,7 +30,8 @@ pub(in super::super) const KIND: Kind = Kind::of(&KindRow {
     ..KindRow::NAMED
 });
 /// Version of a launch template.
-const VERSION: Kind = Kind::of(&KindRow { name: "ec2.launch_template.version", ..KindRow::NAMED });
+const VERSION: ResourceKind =
+    ResourceKind::of(&KindRow { name: "ec2.launch_template.version", ..KindRow::NAMED });
 
 const TEMPLATES: NamedResource = NamedResource {
     kind: KIND,
@@ -72,7 +73,7 @@ pub(in super::super::super) fn describe(
             xml.plain("latestVersionNumber", number(template, "latest"));
             xml.literal("<operator><managed>false</managed></operator></item>");
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     write_token(xml, token);
     Ok(())
@@ -120,13 +121,13 @@ pub(in super::super::super) fn describe_versions(
         for (template, version) in &found {
             write_version(xml, &view.account.id, template, version);
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     write_token(xml, token);
     Ok(())
 }
 
-type Page = (Vec<(Resource, Resource)>, Option<String>);
+type VersionPage = (Vec<(Resource, Resource)>, Option<String>);
 
 fn profile_of<'r>(version: &'r Resource, _: &str) -> Option<&'r str> {
     version.profile.as_deref()
@@ -137,7 +138,7 @@ fn all_versions(
     call: &Call<'_>,
     template: &Resource,
     filters: &Filters,
-) -> ApiResult<Page> {
+) -> ApiResult<VersionPage> {
     let bound = |name, otherwise| match call.optional_text(name) {
         None => Ok(otherwise),
         Some(text) => text.parse::<i64>().map_err(|_| {
@@ -160,7 +161,7 @@ fn of_all_templates(
     call: &Call<'_>,
     wanted: &[&str],
     filters: &Filters,
-) -> ApiResult<Page> {
+) -> ApiResult<VersionPage> {
     let aliases = ["$Latest", "$Default"];
     if wanted.is_empty() || wanted.iter().any(|wanted| !aliases.contains(wanted)) {
         let message = "Either LaunchTemplateId or LaunchTemplateName must be given, or only the versions $Latest and $Default.";
@@ -275,7 +276,7 @@ fn write_version(xml: &mut Xml, account: &str, template: &Resource, version: &Re
 
 /// Reads a launch template from an account file, with its versions.
 fn describe_template(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
@@ -293,7 +294,7 @@ fn describe_template(
     Ok(versions)
 }
 
-fn versions(entry: &mut Entry) -> Result<Vec<Resource>, ChangeError> {
+fn versions(entry: &mut ImportObject) -> Result<Vec<Resource>, ChangeError> {
     let place = entry.at("versions");
     let entries = match entry.take("versions") {
         None => vec![json!({})],
@@ -305,7 +306,7 @@ fn versions(entry: &mut Entry) -> Result<Vec<Resource>, ChangeError> {
     };
     let mut versions: Vec<Resource> = Vec::new();
     for (index, value) in entries.into_iter().enumerate() {
-        let mut entry = Entry::new(format!("{place}[{index}]"), value)?;
+        let mut entry = ImportObject::new(format!("{place}[{index}]"), value)?;
         let last = versions.last().map_or(0, number_of);
         let number = entry.number("number")?.unwrap_or(last + 1);
         if number <= last {

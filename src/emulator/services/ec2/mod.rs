@@ -11,7 +11,7 @@ use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Resource, ResourceKind};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
@@ -115,7 +115,7 @@ fn texts<'a>(call: &Call<'a>, name: &str) -> Vec<&'a str> {
 
 /// Lookup of a kind by id.
 struct NamedResource {
-    kind: Kind,
+    kind: ResourceKind,
     /// List parameter with the ids.
     ids: &'static str,
     /// Error code for a missing resource.

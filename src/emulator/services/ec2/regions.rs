@@ -2,7 +2,7 @@
 
 use super::super::super::call::Call;
 use super::super::super::read_txn::ReadTxn;
-use super::super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::super::refusal::{ApiResult, CallFailure, Refusal};
 use super::super::super::regions;
 use super::super::super::xml::Xml;
 use super::{Filters, check_dry_run, texts};
@@ -39,6 +39,6 @@ pub(in super::super::super) fn describe(
             xml.text("optInStatus", &region.status);
             xml.literal("</item>");
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })
 }

@@ -4,17 +4,17 @@ use serde_json::{Value, json};
 
 use super::super::super::ChangeError;
 use super::super::super::call::Call;
-use super::super::super::import::Entry;
+use super::super::super::import::ImportObject;
 use super::super::super::import_resources::{id, with_id_and_profile};
 use super::super::super::read_txn::ReadTxn;
-use super::super::super::refusal::{ApiResult, Failure};
-use super::super::super::resources::{Kind, KindRow, Resource};
+use super::super::super::refusal::{ApiResult, CallFailure};
+use super::super::super::resources::{KindRow, Resource, ResourceKind};
 use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
 use super::super::{moment, synthetic};
 use super::{Filters, NamedResource, paging, requested, write_given_profile, write_token};
 
-pub(super) const FLEET: Kind = Kind::of(&KindRow {
+pub(super) const FLEET: ResourceKind = ResourceKind::of(&KindRow {
     name: "ec2.spot_fleet",
     states: &[
         "active",
@@ -31,7 +31,7 @@ pub(super) const FLEET: Kind = Kind::of(&KindRow {
     describe: describe_fleet,
     ..KindRow::NAMED
 });
-pub(super) const REQUEST: Kind = Kind::of(&KindRow {
+pub(super) const REQUEST: ResourceKind = ResourceKind::of(&KindRow {
     name: "ec2.spot_request",
     states: &["open", "active", "closed", "cancelled", "failed", "disabled"],
     state_key: Some("state"),
@@ -67,7 +67,7 @@ pub(in super::super::super) fn describe_fleets(
         for fleet in &found {
             write_fleet(xml, &view.account.id, fleet);
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     write_token(xml, token);
     Ok(())
@@ -136,7 +136,7 @@ pub(in super::super::super) fn describe_requests(
         for request in &found {
             write_request(xml, &view.account.id, request);
         }
-        Ok::<(), Failure>(())
+        Ok::<(), CallFailure>(())
     })?;
     write_token(xml, token);
     Ok(())
@@ -178,7 +178,7 @@ fn write_request(xml: &mut Xml, account: &str, request: &Resource) {
 
 /// Reads a fleet from an account file.
 fn describe_fleet(
-    entry: &mut Entry,
+    entry: &mut ImportObject,
     resource: &mut Resource,
 ) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
