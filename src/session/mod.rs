@@ -37,6 +37,7 @@ use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Markers, Pending, Reads, Run, Write};
+use crate::session::journal::RunStatus;
 use crate::spec::{Args, Value};
 use crate::ui::terminal;
 
@@ -57,7 +58,8 @@ pub use replan::plan_again;
 pub use wire::prefetch_next_page;
 
 /// Treatment of calls that would change the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Mode {
     /// Refuses them.
@@ -69,6 +71,15 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All modes, the most cautious first.
+    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Plan, Self::Apply];
+
+    /// Mode of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// Name in the configuration and in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -368,7 +379,7 @@ impl Session {
     ///
     /// # Errors
     /// If the journal cannot be written.
-    pub async fn end(&self, status: &'static str, error: Option<String>) -> Result<()> {
+    pub async fn end(&self, status: RunStatus, error: Option<String>) -> Result<()> {
         let end = journal::End {
             status,
             error,
