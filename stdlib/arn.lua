@@ -1,9 +1,10 @@
---- Amazon Resource Names, taken apart and put together.
+--- Parser and builder of Amazon Resource Names (ARNs).
 ---
 --- ```lua
 --- local role = arn.parse(iam.roles.get("web-frontend").arn)
 --- assert(role.type == "role" and role.name == "web-frontend")
---- assert(arn.build { service = "iam", account = role.account, type = "role", name = role.name }:find(role.account, 1, true))
+--- local parts = { service = "iam", account = role.account, type = "role", name = role.name }
+--- assert(arn.build(parts) == "arn:aws:iam::" .. role.account .. ":role/" .. role.name)
 --- ```
 ---@class arn
 local arn = {}
@@ -15,12 +16,12 @@ local inspect = require("inspect")
 ---@field partition string `aws`, `aws-cn`, `aws-us-gov`, …
 ---@field service string such as `iam`
 ---@field region string empty for IAM
----@field account string 12 digits, `aws` for what AWS made, or empty
+---@field account string 12 digits, `aws` for resources that AWS owns, or empty
 ---@field resource string everything after the account
 ---@field type? string the kind of resource, such as `instance-profile`
 ---@field path? string the path of an IAM resource, with `/` at both ends
 ---@field name? string the name of the resource
----@field session? string of `assumed-role`, the name of the session
+---@field session? string the session name, for `assumed-role`
 
 local Arn = { __name = "arn" }
 
@@ -101,7 +102,8 @@ local function split(text)
   return setmetatable(parts, Arn)
 end
 
---- Takes an ARN apart. `tostring` of the result is the text again. Raises an argument error for what is no ARN.
+--- Parses an ARN. `tostring` of the result is the original text. Raises an argument error for text
+--- that is not an ARN.
 ---@param text string
 ---@return arn.Arn
 function arn.parse(text)
@@ -115,7 +117,7 @@ function arn.parse(text)
   return parts
 end
 
---- Whether a value is the text of an ARN.
+--- Returns true if a value is the text of an ARN.
 ---@param value any
 ---@return boolean
 function arn.is(value)
@@ -127,15 +129,15 @@ end
 ---@field partition? string default `aws`
 ---@field region? string default empty
 ---@field account? string default empty
----@field resource? string either this, or a type and a name
+---@field resource? string the whole resource, instead of a type and a name
 ---@field type? string
 ---@field path? string default `/`
 ---@field name? string
 
 local PARTS = { "partition", "service", "region", "account", "resource", "type", "path", "name" }
 
---- Puts the text of an ARN together. Give either the whole resource, or its type and name.
---- Raises an argument error if the parts make no ARN.
+--- Builds the text of an ARN. Give either the whole resource, or its type and name. Raises an
+--- argument error if the parts make no valid ARN.
 ---@param parts arn.Parts
 ---@return string
 function arn.build(parts)

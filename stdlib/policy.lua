@@ -1,4 +1,5 @@
---- IAM policy documents: making them, reading them, and asking a role's trust policy who may assume it.
+--- IAM policy documents: building, encoding and decoding them, and evaluating a role's trust
+--- policy.
 ---
 --- ```lua
 --- iam.roles.create { name = "doc-worker", assume_role_policy = policy.trust("ec2.amazonaws.com") }
@@ -69,8 +70,9 @@ local function is_service(text)
   return string.find(text, "^%l[%w-]*%.[%w.-]*%w$") ~= nil
 end
 
---- A statement that allows actions on resources: `policy.allow("s3:GetObject", "arn:aws:s3:::logs/*")`. `Sid` and `Condition` can be set on
---- the result. Raises an argument error for what is no action or resource.
+--- Returns a statement that allows actions on resources: `policy.allow("s3:GetObject",
+--- "arn:aws:s3:::logs/*")`. Its `Sid` and `Condition` can be set on the result. Raises an argument
+--- error for an invalid action or resource.
 ---@param actions string|string[]
 ---@param resources string|string[]
 ---@return policy.Statement
@@ -82,8 +84,8 @@ function policy.allow(actions, resources)
   }
 end
 
---- A statement that denies actions on resources; it wins over every one that allows. Raises an argument error for what is no action or
---- resource.
+--- Returns a statement that denies actions on resources. A denial overrides every statement that
+--- allows. Raises an argument error for an invalid action or resource.
 ---@param actions string|string[]
 ---@param resources string|string[]
 ---@return policy.Statement
@@ -95,7 +97,8 @@ function policy.deny(actions, resources)
   }
 end
 
---- A document of statements: an array of them, or one. Raises an argument error for what is no statement.
+--- Returns a document with one statement, or with an array of them. Raises an argument error for an
+--- invalid statement.
 ---@param statements policy.Statement|policy.Statement[]
 ---@return policy.Document
 function policy.document(statements)
@@ -114,8 +117,8 @@ function policy.document(statements)
   return { Version = VERSION, Statement = json.array(table.move(list, 1, #list, 1, {})) }
 end
 
---- The trust policy of a role that AWS services may assume: `policy.trust("ec2.amazonaws.com")`. Raises an argument error for what is no
---- service.
+--- Returns a trust policy that lets AWS services assume a role:
+--- `policy.trust("ec2.amazonaws.com")`. Raises an argument error for an invalid service name.
 ---@param ... string services
 ---@return policy.Document
 function policy.trust(...)
@@ -156,15 +159,16 @@ local function read(name, document)
   return document
 end
 
---- Writes a document as JSON text without spaces, its keys sorted: the same document is always the same text. Raises an argument error for
---- what is no document.
+--- Encodes a document as JSON text without spaces. The keys are sorted, so equal documents have
+--- equal texts. Raises an argument error for an invalid document.
 ---@param document policy.Document
 ---@return string
 function policy.encode(document)
   return json.encode(read("encode", document))
 end
 
---- Reads a document from JSON text, such as a role's `assume_role_policy`. Raises an argument error for what is no document.
+--- Decodes a document from JSON text, such as a role's `assume_role_policy`. Raises an argument
+--- error for an invalid document.
 ---@param text string
 ---@return policy.Document
 function policy.decode(text)
@@ -221,9 +225,11 @@ local function names_service(statement, service)
   return holds_service(statement.Principal, service)
 end
 
---- Whether a service may assume a role, going by its trust policy: some statement allows `sts:AssumeRole` to it and none denies it. Conditions
---- are not weighed: an Allow counts although it has one, a Deny with one does not. Raises an argument error for what is neither a role nor
---- a document.
+--- Returns true if a role's trust policy lets a service assume it: at least one statement allows
+--- `sts:AssumeRole` to the service, and none denies it.
+---
+--- Conditions are not evaluated. An Allow with a condition counts; a Deny with a condition does
+--- not. Raises an argument error for a value that is neither a role nor a document.
 ---@param role_or_document iam.Role|policy.Document|string a role, a document, or its JSON text
 ---@param service string such as `"ec2.amazonaws.com"`
 ---@return boolean
