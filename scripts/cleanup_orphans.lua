@@ -1,4 +1,4 @@
---- Finds the instance profiles that nobody uses, and in steps that can be taken back, deletes them.
+--- Finds unused instance profiles, and deletes them in reversible steps.
 ---
 ---   iamlua run scripts/cleanup_orphans.lua
 ---   iamlua run scripts/cleanup_orphans.lua --all --output csv
@@ -6,17 +6,23 @@
 ---   iamlua run scripts/cleanup_orphans.lua --quarantine --delete --days 180
 ---   iamlua run scripts/cleanup_orphans.lua --release web-canary
 ---
---- It looks in every region at everything in AWS that can name an instance profile, and at when the role in it was last used; docs/usage.md
---- says what that proves. A profile is `used`, `unused`, or `unknown`: something could not be checked. An unknown one is never deleted.
+--- The scan covers every AWS resource that can name an instance profile, in every region, and the
+--- last use of the profile's role; docs/usage.md lists the proof of each source. A profile is
+--- `used`, `unused`, or `unknown` where a check could not be made. An unknown profile is never
+--- deleted.
 ---
---- Alone it reports, and changes nothing. With `--quarantine` it writes into the tags of each unused profile since when and in how many scans
---- it was unused; a scan counts only if it began 6 hours (`--interval`) after the last one that counted. One that is used again, or protected by
---- now, is released. With `--delete` it deletes what has been unused in 3 scans (`--scans`) with this one, is older than 30 days (`--days`), and is
---- the same profile all the while. Both flags together are what a nightly job wants.
+--- Without flags the script only reports. `--quarantine` records in the tags of each unused profile
+--- since when and in how many scans it was unused. A scan counts only if it began 6 hours
+--- (`--interval`) after the last one that counted. A profile that is used again, or protected, is
+--- released from quarantine. `--delete` deletes a profile that was unused in 3 scans (`--scans`),
+--- this one included, is older than 30 days (`--days`), and was the same profile in all of them. A
+--- nightly job uses both flags together.
 ---
---- A profile with the tag `iamlua:protected` (another with `--protect-tag`), whatever its value, or under a `--protect-path`, is left alone.
---- Just before it is deleted each profile is read again, and left alone if it, its role or its tags are not what was scanned. One that fails
---- does not stop the rest; the script ends with exit code 1 then, and also if something could not be checked while it was to act.
+--- A profile with the tag `iamlua:protected` (another with `--protect-tag`), whatever its value, or
+--- under a `--protect-path`, is left alone. Each profile is read again just before its deletion,
+--- and left alone if the profile, its role or its tags have changed since the scan. A profile that
+--- fails does not stop the others; the script then ends with exit code 1. It also does so if a
+--- check could not be made while it was to act.
 
 local p = runbook {
   description = "Reports which instance profiles nobody uses; puts them in quarantine, and deletes them after some scans.",

@@ -1,19 +1,21 @@
---- Shows how full the account's quota of instance profiles is, what fills it, and how fast it is filling.
+--- Shows the use of the account's quota of instance profiles, its main consumers, and its growth.
 ---
 ---   iamlua run scripts/quota.lua
 ---   iamlua run scripts/quota.lua --depth 2 --months 24 --output csv
 ---   iamlua run scripts/quota.lua --creator 'Acme CI=^acme%-ci%-' --html quota.html
 ---   iamlua run scripts/quota.lua --scan
 ---
---- It counts by the first part of the path, by the tool that has probably made a profile, and by the month in which it was made. Nothing in
---- IAM says who has made a profile: that is told by its name, as the tools make them up, and is a guess. `--creator NAME=PATTERN` adds names
---- of your own (Lua patterns), which go first.
+--- Profiles are counted by the first part of the path, by the tool that probably created them, and
+--- by the month of creation. IAM does not record the creator: it is guessed from the names that
+--- tools generate. `--creator NAME=PATTERN` adds names of your own (Lua patterns), which are tried
+--- first.
 ---
---- With `--scan` it also looks who uses the profiles, in every region, and says how many a cleanup would free; see docs/usage.md. That takes
---- calls in proportion to what there is in the account, so it is off by default.
+--- With `--scan` the script also determines the usage of the profiles, in every region, and reports
+--- how many a cleanup would free; see docs/usage.md. The number of calls grows with the account, so
+--- a scan is off by default.
 ---
---- `--html FILE` writes all of it as one page that loads nothing from elsewhere. On AWS that takes
---- `--read-only` (or `--apply`): without, it is a plan, which writes no file.
+--- `--html FILE` writes the whole report as one page without external resources. On AWS this needs
+--- `--read-only` (or `--apply`), because a plan writes no file.
 
 local p = runbook {
   description = "Shows how full the quota of instance profiles is, what fills it, and how fast.",

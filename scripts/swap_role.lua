@@ -1,11 +1,13 @@
---- Puts another role into every instance profile that has a certain one.
+--- Replaces a role by another one in every instance profile that has it.
 ---
 ---   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-staging
----   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-v2 --path /ec2/web/ --aws --apply
+---   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-v2 --aws --apply
 ---
---- The new role must exist and trust ec2.amazonaws.com; that is checked before anything changes. A profile holds one role, so the old one is
---- taken out first; if the new one cannot be put in, the old one is put back. Running instances go on with the old role's credentials until
---- these run out, which takes up to some hours. One profile that fails does not stop the rest; the script ends with exit code 1 then.
+--- The new role must exist and trust ec2.amazonaws.com; this is checked before any change. A
+--- profile holds one role, so the old one is removed first; if the new one cannot be added, the old
+--- one is restored. Running instances keep the old role's credentials until these expire, after up
+--- to some hours. A profile that fails does not stop the others; the script then ends with exit
+--- code 1.
 
 local p = runbook {
   description = "Replaces one role by another in every instance profile that has it.",

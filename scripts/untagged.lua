@@ -1,10 +1,11 @@
---- Lists the instance profiles that lack tags which they should have.
+--- Lists the instance profiles that lack required tags.
 ---
 ---   iamlua run scripts/untagged.lua --require Owner
 ---   iamlua run scripts/untagged.lua --require Owner --require Team --path /ec2/ --output json
 ---
---- Tag keys of instance profiles are case-sensitive: `owner` is not `Owner`. A tag that is there with an empty value is not missing. The exit
---- code is 0 whether or not something is missing, and 1 if the tags of some profile could not be read.
+--- Tag keys of instance profiles are case-sensitive: `owner` is not `Owner`. A tag with an empty
+--- value is not missing. The exit code is 0 with or without findings, and 1 if the tags of some
+--- profile could not be read.
 
 local p = runbook {
   description = "Lists the instance profiles that lack required tags.",

@@ -1,9 +1,10 @@
---- A job of `iamlua schedule`: on working days it lists the instance profiles that nobody uses and that are older than some days.
+--- Job of `iamlua schedule`: lists unused instance profiles older than some days, on working days.
 ---
 ---   iamlua schedule --dry-run examples/runbooks
 ---   iamlua schedule run orphans_report examples/runbooks
 ---
---- With IAMLUA_WEBHOOK in the environment (and `--allow-env=IAMLUA_WEBHOOK --allow-net=HOST`) its last failed try is posted there.
+--- When retries are exhausted, the failure is posted to the URL in IAMLUA_WEBHOOK. That needs
+--- `--allow-env=IAMLUA_WEBHOOK --allow-net=HOST`.
 
 local p = runbook {
   description = "Lists instance profiles that nobody uses and that are older than some days.",

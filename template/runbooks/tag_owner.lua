@@ -3,7 +3,7 @@
 ---   iamlua plan runbooks/tag_owner.lua --owner ops --path /ec2/
 ---   iamlua run runbooks/tag_owner.lua --owner ops --path /ec2/
 ---
---- A profile that has the tag already is left alone, so a second run changes nothing.
+--- A profile that already has the tag is left alone, so a second run changes nothing.
 
 local p = runbook {
   description = "Tags every instance profile under a path with its owner.",
