@@ -14,7 +14,10 @@ local p = runbook {
     tag = { type = "map", max = 50, help = "a tag to set" },
     owner = { type = "string", help = "the value of the tag Owner: short for --tag Owner=…" },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
-    only_missing = { default = false, help = "set only tags that a profile does not have, and replace no value" },
+    only_missing = {
+      default = false,
+      help = "set only tags that a profile does not have, and replace no value",
+    },
   },
   allow = { "profiles.each", "profiles.find", "profiles.tag" },
 }

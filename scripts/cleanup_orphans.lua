@@ -28,12 +28,36 @@ local p = runbook {
   description = "Reports which instance profiles nobody uses; puts them in quarantine, and deletes them after some scans.",
   params = {
     all = { default = false, help = "report the used and the protected ones, too" },
-    quarantine = { default = false, help = "mark the unused ones by tags, count this scan, release what is used again" },
-    delete = { default = false, help = "delete those whose quarantine has lasted; without it none is deleted" },
-    release = { type = "list", pattern = "[A-Za-z0-9_+=,.@-]{1,128}", help = "only take this profile out of quarantine" },
-    scans = { default = 3, min = 2, max = 100, help = "delete after so many scans that found it unused" },
-    interval = { type = "duration", default = "6h", help = "count a scan so long after the last one, not sooner" },
-    days = { default = 30, min = 0, max = 36500, help = "delete only what was created so many days ago or earlier" },
+    quarantine = {
+      default = false,
+      help = "mark the unused ones by tags, count this scan, release what is used again",
+    },
+    delete = {
+      default = false,
+      help = "delete those whose quarantine has lasted; without it none is deleted",
+    },
+    release = {
+      type = "list",
+      pattern = "[A-Za-z0-9_+=,.@-]{1,128}",
+      help = "only take this profile out of quarantine",
+    },
+    scans = {
+      default = 3,
+      min = 2,
+      max = 100,
+      help = "delete after so many scans that found it unused",
+    },
+    interval = {
+      type = "duration",
+      default = "6h",
+      help = "count a scan so long after the last one, not sooner",
+    },
+    days = {
+      default = 30,
+      min = 0,
+      max = 36500,
+      help = "delete only what was created so many days ago or earlier",
+    },
     role_unused_for = {
       type = "duration",
       default = "90d",
@@ -43,8 +67,16 @@ local p = runbook {
     },
     only_empty = { default = false, help = "only profiles without a role" },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
-    protect_tag = { default = "iamlua:protected", pattern = ".+", help = "leave profiles with this tag alone" },
-    protect_path = { type = "list", pattern = "/.*", help = "leave profiles alone whose path begins with this" },
+    protect_tag = {
+      default = "iamlua:protected",
+      pattern = ".+",
+      help = "leave profiles with this tag alone",
+    },
+    protect_path = {
+      type = "list",
+      pattern = "/.*",
+      help = "leave profiles alone whose path begins with this",
+    },
   },
   allow = {
     "usage.scan",
@@ -57,7 +89,9 @@ local p = runbook {
 }
 
 if #p.release > 0 and (p.quarantine or p.delete) then
-  runbook.usage("--release goes alone: it is not for a run that puts profiles in quarantine or deletes them")
+  runbook.usage(
+    "--release goes alone: it is not for a run that puts profiles in quarantine or deletes them"
+  )
 end
 
 local acts = p.quarantine or p.delete
@@ -107,7 +141,9 @@ local function counted(state, at)
 end
 
 local function state_text(state)
-  return state and ("%d of %d scans since %s"):format(state.scans, p.scans, time.format(state.since)) or nil
+  return state
+      and ("%d of %d scans since %s"):format(state.scans, p.scans, time.format(state.since))
+    or nil
 end
 
 -- Text with only the characters that AWS allows in the value of a tag, cut to its maximum length.
@@ -260,14 +296,19 @@ local function try_to_handle(listed, profile, verdict)
     return outcome, state
   elseif err.kind == "protected" then
     -- The program refuses all changes to it, also to these tags.
-    return is_in_quarantine(profile) and "kept: protected, with its quarantine" or "kept: protected", state_of(profile)
+    local kept = is_in_quarantine(profile) and "kept: protected, with its quarantine"
+    return kept or "kept: protected", state_of(profile)
   elseif err.code == "NoSuchEntity" then
     return nil
   end
   error(err, 0)
 end
 
-local HIDDEN = { ["kept: used"] = "used", ["kept: protected"] = "protected", ["kept: has a role"] = "has a role" }
+local HIDDEN = {
+  ["kept: used"] = "used",
+  ["kept: protected"] = "protected",
+  ["kept: has a role"] = "has a role",
+}
 local verdicts, outcomes = { used = 0, unused = 0, unknown = 0 }, {}
 
 local unread, roles_unread = {}, 0
@@ -375,7 +416,11 @@ local function gaps_text()
   return table.concat(lines, "\n")
 end
 
-local found = ("%d used, %d unused, %d unknown"):format(verdicts.used, verdicts.unused, verdicts.unknown)
+local found = ("%d used, %d unused, %d unknown"):format(
+  verdicts.used,
+  verdicts.unused,
+  verdicts.unknown
+)
 if not acts then
   report.note(
     found
@@ -394,19 +439,28 @@ else
   report.note(found .. (#done > 0 and ": " .. table.concat(done, ", ") or "; nothing was changed"))
 end
 if p.interval < time.seconds("6h") and acts then
-  report.note("Scans less than 6 hours apart prove little: credentials that an instance has live so long.")
+  report.note(
+    "Scans less than 6 hours apart prove little: credentials that an instance has live so long."
+  )
 end
 
 local problems = {}
 if not scan.complete then
-  table.insert(problems, "not everything could be checked, so that no profile can be called unused:\n" .. gaps_text())
+  table.insert(
+    problems,
+    "not everything could be checked, so that no profile can be called unused:\n" .. gaps_text()
+  )
 end
 if roles_unread > 0 then
-  local text = "the roles of %d profiles could not be asked when they were last used, so that these are not called unused"
+  local text =
+    "the roles of %d profiles could not be asked when they were last used, so that these are not called unused"
   table.insert(problems, text:format(roles_unread))
 end
 if was_too_old then
-  table.insert(problems, "the scan had become older than 1h before all could be deleted: run it again for the rest")
+  table.insert(
+    problems,
+    "the scan had become older than 1h before all could be deleted: run it again for the rest"
+  )
 end
 if #unread > 0 then
   local names = table.concat(unread, ", ", 1, math.min(#unread, 10))

@@ -36,7 +36,8 @@ local PROBLEMS_SHOWN = 20
 
 ------------------------------------------------------------------------------------------- The file
 
-local FIELDS = { name = "string", path = "string", role = "string", tags = "table", exact_tags = "boolean" }
+local FIELDS =
+  { name = "string", path = "string", role = "string", tags = "table", exact_tags = "boolean" }
 
 local function text_problem(text, most, pattern)
   local length = utf8.len(text)
@@ -203,7 +204,8 @@ end
 report(
   bulk.stream(entries, { label = "ensure" }, function(entry)
     local _, changes = iam.profiles.ensure(entry)
-    return #changes > 0 and { name = entry.name, changes = json.array(changes) } or bulk.skip("already right")
+    return #changes > 0 and { name = entry.name, changes = json.array(changes) }
+      or bulk.skip("already right")
   end),
   { columns = { "name", "changes" } }
 )

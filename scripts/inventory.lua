@@ -62,5 +62,12 @@ report(profiles, { columns = columns })
 
 if #unread > 0 then
   local names = table.concat(unread, ", ", 1, math.min(#unread, 10))
-  error(("the tags of %d of %d profiles could not be read: %s"):format(#unread, profiles.result.ok, names), 0)
+  error(
+    ("the tags of %d of %d profiles could not be read: %s"):format(
+      #unread,
+      profiles.result.ok,
+      names
+    ),
+    0
+  )
 end

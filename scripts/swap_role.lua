@@ -12,11 +12,27 @@
 local p = runbook {
   description = "Replaces one role by another in every instance profile that has it.",
   params = {
-    from = { type = "string", required = true, pattern = "[A-Za-z0-9_+=,.@-]{1,64}", help = "the role to take out" },
-    to = { type = "string", required = true, pattern = "[A-Za-z0-9_+=,.@-]{1,64}", help = "the role to put in" },
+    from = {
+      type = "string",
+      required = true,
+      pattern = "[A-Za-z0-9_+=,.@-]{1,64}",
+      help = "the role to take out",
+    },
+    to = {
+      type = "string",
+      required = true,
+      pattern = "[A-Za-z0-9_+=,.@-]{1,64}",
+      help = "the role to put in",
+    },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
-  allow = { "profiles.each_for_role", "profiles.find", "profiles.ensure", "profiles.add_role", "roles.get" },
+  allow = {
+    "profiles.each_for_role",
+    "profiles.find",
+    "profiles.ensure",
+    "profiles.add_role",
+    "roles.get",
+  },
 }
 
 -- Names of roles ignore case.
@@ -24,8 +40,17 @@ if p.from:lower() == p.to:lower() then
   runbook.usage("--from and --to name the same role")
 end
 local new_role = iam.roles.get(p.to)
-if not (policy.trusts(new_role, "ec2.amazonaws.com") or policy.trusts(new_role, "ec2.amazonaws.com.cn")) then
-  error(("the role %s does not trust ec2.amazonaws.com, so instances could not use it"):format(new_role.name), 0)
+if
+  not (
+    policy.trusts(new_role, "ec2.amazonaws.com") or policy.trusts(new_role, "ec2.amazonaws.com.cn")
+  )
+then
+  error(
+    ("the role %s does not trust ec2.amazonaws.com, so instances could not use it"):format(
+      new_role.name
+    ),
+    0
+  )
 end
 local old_role = iam.roles.get(p.from)
 
@@ -83,4 +108,11 @@ local rows = bulk.stream(profiles, { label = "swap" }, function(profile)
 end)
 
 report(rows, { columns = { "name", "path", "outcome" } })
-report.note(("%s replaced by %s in %d of %d profiles"):format(old_role.name, new_role.name, swapped, #profiles))
+report.note(
+  ("%s replaced by %s in %d of %d profiles"):format(
+    old_role.name,
+    new_role.name,
+    swapped,
+    #profiles
+  )
+)

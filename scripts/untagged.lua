@@ -22,20 +22,25 @@ local p = runbook {
   allow = { "profiles.each", "profiles.find" },
 }
 
-local rows = bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "read tags" }, function(listed)
-  -- Listings have no tags.
-  local profile = iam.profiles.find(listed.name)
-  if not profile then
-    return bulk.skip("gone already")
-  end
-  local missing = json.array()
-  for _, key in ipairs(p.require) do
-    if profile.tags[key] == nil then
-      table.insert(missing, key)
+local rows = bulk.stream(
+  iam.profiles.each { path_prefix = p.path },
+  { label = "read tags" },
+  function(listed)
+    -- Listings have no tags.
+    local profile = iam.profiles.find(listed.name)
+    if not profile then
+      return bulk.skip("gone already")
     end
+    local missing = json.array()
+    for _, key in ipairs(p.require) do
+      if profile.tags[key] == nil then
+        table.insert(missing, key)
+      end
+    end
+    return #missing > 0 and { name = profile.name, path = profile.path, missing = missing }
+      or bulk.skip("has them")
   end
-  return #missing > 0 and { name = profile.name, path = profile.path, missing = missing } or bulk.skip("has them")
-end)
+)
 
 report(rows, { columns = { "name", "path", "missing" } })
 local lacking, right = rows.result.ok, rows.result.skips["has them"] or 0

@@ -26,7 +26,10 @@ local inspect = require("inspect")
 local Arn = { __name = "arn" }
 
 function Arn:__tostring()
-  return table.concat({ "arn", self.partition, self.service, self.region, self.account, self.resource }, ":")
+  return table.concat(
+    { "arn", self.partition, self.service, self.region, self.account, self.resource },
+    ":"
+  )
 end
 
 function Arn.__eq(a, b)
@@ -48,7 +51,9 @@ local function problem(parts)
     return "the service must be a word such as iam"
   elseif not string.find(parts.region, "^[%l%d*-]*$") then
     return "the region must be a word such as eu-central-1, or empty"
-  elseif not (string.find(parts.account, "^%d%d%d%d%d%d%d%d%d%d%d%d$") or ACCOUNTS[parts.account]) then
+  elseif
+    not (string.find(parts.account, "^%d%d%d%d%d%d%d%d%d%d%d%d$") or ACCOUNTS[parts.account])
+  then
     return "the account must be 12 digits"
   elseif parts.resource == "" then
     return "there is no resource"
@@ -74,7 +79,8 @@ local function add_resource(parts)
       return "the name of the resource is missing"
     end
   elseif parts.service == "sts" then
-    parts.type, parts.name, parts.session = string.match(resource, "^(assumed%-role)/([^/]+)/([^/]+)$")
+    parts.type, parts.name, parts.session =
+      string.match(resource, "^(assumed%-role)/([^/]+)/([^/]+)$")
     if not parts.type then
       parts.type, parts.name = string.match(resource, "^([%l-]+)/(.+)$")
     end
@@ -161,14 +167,21 @@ function arn.build(parts)
     if not (parts.type and parts.name) then
       host.fail("argument", "arn.build: the resource is missing, or its type and name")
     elseif not string.find(path, "^/") or not string.find(path, "/$") then
-      host.fail("argument", "arn.build: the path must begin and end with /, got " .. inspect.quote(path))
+      host.fail(
+        "argument",
+        "arn.build: the path must begin and end with /, got " .. inspect.quote(path)
+      )
     end
     resource = parts.type .. path .. parts.name
   end
-  local text = table.concat(
-    { "arn", parts.partition or "aws", parts.service, parts.region or "", parts.account or "", resource },
-    ":"
-  )
+  local text = table.concat({
+    "arn",
+    parts.partition or "aws",
+    parts.service,
+    parts.region or "",
+    parts.account or "",
+    resource,
+  }, ":")
   local ok, why = split(text)
   if not ok then
     host.fail("argument", "arn.build: " .. inspect.quote(text) .. " would be no ARN: " .. why)

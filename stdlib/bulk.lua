@@ -52,8 +52,14 @@ local MAX_KEPT, MAX_REPORTED = 1000, 20
 ---@overload fun(): any
 
 -- Errors that would repeat for every other item.
-local HOPELESS_KINDS =
-  { refused = true, credentials = true, permission = true, interrupted = true, timeout = true, bug = true }
+local HOPELESS_KINDS = {
+  refused = true,
+  credentials = true,
+  permission = true,
+  interrupted = true,
+  timeout = true,
+  bug = true,
+}
 local HOPELESS_CODES = {
   ExpiredToken = true,
   ExpiredTokenException = true,
@@ -117,7 +123,9 @@ local function open(source, name)
   elseif type(source) ~= "table" or (rawlen(source) == 0 and next(source) ~= nil) then
     host.fail(
       "argument",
-      name .. ": the source must be an array or an iterator, got " .. (type(source) == "table" and "one record" or type(source)),
+      name
+        .. ": the source must be an array or an iterator, got "
+        .. (type(source) == "table" and "one record" or type(source)),
       name .. "(iam.profiles.each(), { label = … }, function(profile) … end)"
     )
   end
@@ -157,11 +165,17 @@ local function options_of(name, options)
   options = host.check_options(name, options, { "concurrency", "label", "on_error" })
   local limit, label, on_error = options.concurrency, options.label, options.on_error
   if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1 or limit > MAX_REQUESTED) then
-    host.fail("argument", name .. ": concurrency must be a whole number from 1 to 1024, got " .. inspect(limit))
+    host.fail(
+      "argument",
+      name .. ": concurrency must be a whole number from 1 to 1024, got " .. inspect(limit)
+    )
   elseif label ~= nil and type(label) ~= "string" then
     host.fail("argument", name .. ": label must be a string, got " .. type(label))
   elseif on_error ~= nil and on_error ~= "continue" and on_error ~= "stop" then
-    host.fail("argument", name .. ': on_error must be "continue" or "stop", got ' .. inspect(on_error))
+    host.fail(
+      "argument",
+      name .. ': on_error must be "continue" or "stop", got ' .. inspect(on_error)
+    )
   end
   return limit, label and inspect.visible(label) or "bulk", on_error == "stop"
 end

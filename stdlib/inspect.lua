@@ -24,12 +24,10 @@ local concat, utf8_len, type = table.concat, utf8.len, type
 -- A table inside several others is printed in each, so the output of a small table can be endless.
 local DEPTH, WIDTH, MAX_VALUES = 20, 100, 1000000
 
+local WORDS = "and break do else elseif end false for function goto if in local nil not or "
+  .. "repeat return then true until while"
 local KEYWORDS = {}
-for word in
-  string.gmatch("and break do else elseif end false for function goto if in local nil not or repeat return then true until while", 
-    "%a+"
-  )
-do
+for word in string.gmatch(WORDS, "%a+") do
   KEYWORDS[word] = true
 end
 
@@ -190,7 +188,10 @@ local function whole(options, key, default)
   elseif math.type(value) ~= "integer" or value < 0 then
     host.fail(
       "argument",
-      "inspect: " .. key .. " must be a whole number that is not negative, got " .. visible(tostring(value))
+      "inspect: "
+        .. key
+        .. " must be a whole number that is not negative, got "
+        .. visible(tostring(value))
     )
   end
   return value

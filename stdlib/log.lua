@@ -55,7 +55,11 @@ local function write(level, message, fields)
     )
   elseif not SEVERITY[log.level] then
     local wrong = inspect(log.level)
-    host.fail("argument", "log.level is " .. wrong, "it must be one of " .. table.concat(LEVELS, ", "))
+    host.fail(
+      "argument",
+      "log.level is " .. wrong,
+      "it must be one of " .. table.concat(LEVELS, ", ")
+    )
   elseif SEVERITY[level] < SEVERITY[log.level] then
     return
   end

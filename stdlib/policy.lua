@@ -80,7 +80,13 @@ function policy.allow(actions, resources)
   return {
     Effect = "Allow",
     Action = strings("allow", "the actions", actions, is_action, '"s3:GetObject"'),
-    Resource = strings("allow", "the resources", resources, is_resource, '"arn:aws:s3:::logs/*" or "*"'),
+    Resource = strings(
+      "allow",
+      "the resources",
+      resources,
+      is_resource,
+      '"arn:aws:s3:::logs/*" or "*"'
+    ),
   }
 end
 
@@ -93,7 +99,13 @@ function policy.deny(actions, resources)
   return {
     Effect = "Deny",
     Action = strings("deny", "the actions", actions, is_action, '"s3:DeleteObject"'),
-    Resource = strings("deny", "the resources", resources, is_resource, '"arn:aws:s3:::logs/*" or "*"'),
+    Resource = strings(
+      "deny",
+      "the resources",
+      resources,
+      is_resource,
+      '"arn:aws:s3:::logs/*" or "*"'
+    ),
   }
 end
 
@@ -110,7 +122,9 @@ function policy.document(statements)
     fail("document", "there are no statements", "policy.allow and policy.deny make some")
   end
   for at, statement in ipairs(list) do
-    if type(statement) ~= "table" or (statement.Effect ~= "Allow" and statement.Effect ~= "Deny") then
+    if
+      type(statement) ~= "table" or (statement.Effect ~= "Allow" and statement.Effect ~= "Deny")
+    then
       fail("document", "statement " .. at .. ' must be a table with Effect = "Allow" or "Deny"')
     end
   end
@@ -131,8 +145,13 @@ function policy.trust(...)
     if type(service) ~= "string" then
       fail("trust", "the services must be strings, got " .. type(service))
     elseif not is_service(service) then
-      local hint = string.find(service, "^[%l%d-]+$") and "did you mean " .. inspect.quote(service .. ".amazonaws.com") .. "?"
-      fail("trust", inspect.quote(service) .. " is no service principal", hint or 'write it like "ec2.amazonaws.com"')
+      local hint = string.find(service, "^[%l%d-]+$")
+        and "did you mean " .. inspect.quote(service .. ".amazonaws.com") .. "?"
+      fail(
+        "trust",
+        inspect.quote(service) .. " is no service principal",
+        hint or 'write it like "ec2.amazonaws.com"'
+      )
     end
   end
   return policy.document {
@@ -241,14 +260,21 @@ function policy.trusts(role_or_document, service)
   if type(document) == "table" and document.Statement == nil then
     document = document.assume_role_policy
     if type(document) ~= "string" and type(document) ~= "table" then
-      fail("trusts", "the table is neither a policy document nor a role with its assume_role_policy")
+      fail(
+        "trusts",
+        "the table is neither a policy document nor a role with its assume_role_policy"
+      )
     end
   end
   document = read("trusts", document)
   local statements = document.Statement
   local allowed = false
   for _, statement in ipairs(statements.Effect and { statements } or statements) do
-    if type(statement) == "table" and names_assume_role(statement) and names_service(statement, service) then
+    if
+      type(statement) == "table"
+      and names_assume_role(statement)
+      and names_service(statement, service)
+    then
       if statement.Effect == "Allow" then
         allowed = true
       elseif statement.Effect == "Deny" and statement.Condition == nil then

@@ -28,9 +28,11 @@ local create, yield, isyieldable, native_status, running =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
 local pack, unpack, concat = table.pack, table.unpack, table.concat
 -- The raw metatable, whatever its `__metatable` shows to scripts.
-local getmetatable, native_setmetatable, set_metatable = debug.getmetatable, setmetatable, debug.setmetatable
+local getmetatable, native_setmetatable, set_metatable =
+  debug.getmetatable, setmetatable, debug.setmetatable
 local type, tostring, error = type, tostring, error
-local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset = select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
+local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset =
+  select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
 -- Not as methods: those are fields of the global `string`, which a script can replace.
 local find, sub, gsub, utf8_len = string.find, string.sub, string.gsub, utf8.len
 local math_type = math.type
@@ -131,7 +133,12 @@ local function traceback(level)
       break
     end
     if info.what ~= "C" and not is_own(info) then
-      lines[#lines + 1] = "  " .. info.short_src .. ":" .. info.currentline .. ": " .. describe(info)
+      lines[#lines + 1] = "  "
+        .. info.short_src
+        .. ":"
+        .. info.currentline
+        .. ": "
+        .. describe(info)
     end
     level = level + 1
   end
@@ -156,14 +163,16 @@ local function as_error(value, level)
         .. "') returns nil; give it `plan = function … end`, or ask for iamlua.mode"
     end
     if value == "not enough memory" then
-      e.hint = "the script holds more than --max-memory allows; iterate with each instead of collecting"
+      e.hint =
+        "the script holds more than --max-memory allows; iterate with each instead of collecting"
     end
   elseif type(value) == "nil" then
     e.message = "the script raised nil"
   else
     local meta = getmetatable(value)
     if type(value) == "table" and not (meta and meta.__tostring) then
-      e.message = type(rawget(value, "message")) == "string" and value.message or require("inspect")(value)
+      e.message = type(rawget(value, "message")) == "string" and value.message
+        or require("inspect")(value)
     else
       e.message = tostring(value)
     end
@@ -248,7 +257,8 @@ for name, f in pairs(host.fallible) do
   end
 end
 
-host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_error, handler, settle, where
+host.Error, host.as_error, host.handler, host.settle, host.where =
+  Error, as_error, handler, settle, where
 
 -------------------------------------------------------------------------------------------- Waiting
 
@@ -321,7 +331,8 @@ local function resume(co, ...)
   end
   local state = status(co)
   if state ~= "suspended" then
-    return false, "cannot resume " .. (state == "dead" and "dead" or "non-suspended") .. " coroutine"
+    return false,
+      "cannot resume " .. (state == "dead" and "dead" or "non-suspended") .. " coroutine"
   end
   if blocked == 0 and isyieldable() then
     return pass_up(co, native_resume(co, ...))
@@ -406,7 +417,10 @@ local function stream(write)
     for i = 1, select("#", ...) do
       local value = (select(i, ...))
       if type(value) ~= "string" and type(value) ~= "number" then
-        error("bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")", 2)
+        error(
+          "bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")",
+          2
+        )
       end
       write(tostring(value))
     end
@@ -672,7 +686,10 @@ local loading = {}
 
 local function run_module(name, chunk, ...)
   if loading[name] then
-    host.fail("script", "require: module '" .. name .. "' requires itself, directly or through another")
+    host.fail(
+      "script",
+      "require: module '" .. name .. "' requires itself, directly or through another"
+    )
   end
   loading[name] = true
   -- Cleanup that also runs if the module fails or is stopped.

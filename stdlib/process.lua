@@ -57,17 +57,25 @@ local _, host = ...
 function process.run(program, args, options)
   options = host.check_options("process.run", options, { "stdin", "plan" })
   if args ~= nil and type(args) ~= "table" then
-    host.fail("argument", "process.run: the arguments must be an array of strings, got " .. type(args))
+    host.fail(
+      "argument",
+      "process.run: the arguments must be an array of strings, got " .. type(args)
+    )
   end
   local words, count = {}, 0
   for key, word in pairs(args or {}) do
     if math.type(key) ~= "integer" then
       host.fail(
         "argument",
-        "process.run: the arguments must be an array, but there is a key " .. tostring(key) .. " in it"
+        "process.run: the arguments must be an array, but there is a key "
+          .. tostring(key)
+          .. " in it"
       )
     elseif type(word) ~= "string" then
-      host.fail("argument", "process.run: argument " .. key .. " must be a string, got " .. type(word))
+      host.fail(
+        "argument",
+        "process.run: argument " .. key .. " must be a string, got " .. type(word)
+      )
     end
     words[key] = word
     count = count + 1

@@ -97,9 +97,21 @@ local function column_of(given, at, name)
     host.check_options(name .. ": " .. where, given, COLUMN_KEYS)
   end
   local key, title, value, align = column.key, column.title, column.value, column.align
-  check(key == nil or type(key) == "string", name, where .. ": key must be a string, got " .. type(key))
-  check(title == nil or type(title) == "string", name, where .. ": title must be a string, got " .. type(title))
-  check(value == nil or type(value) == "function", name, where .. ": value must be a function, got " .. type(value))
+  check(
+    key == nil or type(key) == "string",
+    name,
+    where .. ": key must be a string, got " .. type(key)
+  )
+  check(
+    title == nil or type(title) == "string",
+    name,
+    where .. ": title must be a string, got " .. type(title)
+  )
+  check(
+    value == nil or type(value) == "function",
+    name,
+    where .. ": value must be a function, got " .. type(value)
+  )
   check(
     align == nil or align == "left" or align == "right",
     name,
@@ -294,7 +306,8 @@ local function iterate(rows, name)
 end
 
 local function is_rows(rows)
-  return host.is_callable(rows) or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
+  return host.is_callable(rows)
+    or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
 end
 
 ----------------------------------------------------------------------------------------------- Bars
@@ -334,7 +347,8 @@ local function draw_bars(columns, rows, numbers)
   if count == 0 then
     return
   end
-  local free = ((host.width() or DEFAULT_WIDTH) - width_without_bars(columns, rows, widths)) // count
+  local free = ((host.width() or DEFAULT_WIDTH) - width_without_bars(columns, rows, widths))
+    // count
   for i, column in ipairs(columns) do
     if column.bar then
       -- Below a heading wider than the numbers, the bar uses the rest of the heading's width.
@@ -358,7 +372,8 @@ local function render(columns, rows)
   local heads, right = {}, {}
   for i, column in ipairs(columns) do
     heads[i] = column.title
-    right[i] = column.align == "right" or (column.align == nil and column.is_number and not column.is_text)
+    right[i] = column.align == "right"
+      or (column.align == nil and column.is_number and not column.is_text)
     right[i] = right[i] and not column.bar
   end
   return host.render_table(heads, rows, right)
@@ -369,7 +384,10 @@ local function columns_in_group(columns, group, key)
   local kept = {}
   for _, column in ipairs(columns) do
     if column.key ~= key then
-      kept[#kept + 1] = setmetatable({ title = #kept == 0 and heading(group) or nil }, { __index = column })
+      kept[#kept + 1] = setmetatable(
+        { title = #kept == 0 and heading(group) or nil },
+        { __index = column }
+      )
     end
   end
   return kept
@@ -424,7 +442,8 @@ end
 local function write_csv(next_row, columns, rows)
   local row = next_row()
   if not columns and row then
-    columns = type(rows) == "table" and rawlen(rows) > 0 and columns_of_rows(rows) or columns_of_row(row)
+    columns = type(rows) == "table" and rawlen(rows) > 0 and columns_of_rows(rows)
+      or columns_of_row(row)
   end
   if not columns or #columns == 0 then
     return
@@ -463,7 +482,8 @@ local function format_of(options, name)
     end
   end
   local near = type(format) == "string" and utf8.len(format) and host.nearest(format, FORMATS)
-  local hint = near and "did you mean '" .. near .. "'?" or "there is " .. table.concat(FORMATS, ", ")
+  local hint = near and "did you mean '" .. near .. "'?"
+    or "there is " .. table.concat(FORMATS, ", ")
   return host.fail("argument", name .. ": there is no format " .. inspect(format), hint)
 end
 
@@ -513,11 +533,16 @@ local function call(_, rows, options)
   local name = "report"
   options = host.check_options(name, options, OPTIONS)
   local group = options.group
-  check(group == nil or type(group) == "string", name, "group must name a column, got " .. type(group))
+  check(
+    group == nil or type(group) == "string",
+    name,
+    "group must name a column, got " .. type(group)
+  )
   check(
     is_rows(rows),
     name,
-    "the rows must be an array or an iterator, got " .. (type(rows) == "table" and "one record" or type(rows)),
+    "the rows must be an array or an iterator, got "
+      .. (type(rows) == "table" and "one record" or type(rows)),
     type(rows) == "table" and "report.record writes one record" or nil
   )
   local format = format_of(options, name)

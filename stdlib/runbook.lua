@@ -103,7 +103,8 @@ local ON_FAILURE_KEYS = host.fields_of("runbook.OnFailure")
 local PARAM_KEYS = host.fields_of("runbook.Param")
 local PERMISSIONS = host.fields_of("runbook.Permissions")
 local MAX_RETRIES = 100
-local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file", "new_file" }
+local TYPES =
+  { "string", "integer", "number", "boolean", "duration", "list", "map", "file", "new_file" }
 local VALUE_NAMES = {
   string = "TEXT",
   integer = "N",
@@ -150,7 +151,10 @@ end
 local function check_keys(t, known, where)
   for key in next, t do
     if not contains(known, key) then
-      wrong(where .. " has no " .. inspect(key), nearest_hint(key, known) or "there is " .. concat(known, ", "))
+      wrong(
+        where .. " has no " .. inspect(key),
+        nearest_hint(key, known) or "there is " .. concat(known, ", ")
+      )
     end
   end
 end
@@ -232,7 +236,8 @@ end
 
 -- Integer of a text, or nil: not hexadecimal, without spaces, within range.
 local function integer_of(text)
-  return find(text, "^[+-]?%d+$") and math_type(tonumber(text)) == "integer" and tonumber(text) or nil
+  return find(text, "^[+-]?%d+$") and math_type(tonumber(text)) == "integer" and tonumber(text)
+    or nil
 end
 
 local function number_of(text)
@@ -280,9 +285,13 @@ local function violation(param, value)
   end
   local unit = (param.type == "list" or param.type == "map") and " times" or ""
   if param.min and size < param.min then
-    return (unit == "" and "must be at least " or "must be given at least ") .. tostring(param.shown.min) .. unit
+    return (unit == "" and "must be at least " or "must be given at least ")
+      .. tostring(param.shown.min)
+      .. unit
   elseif param.max and size > param.max then
-    return (unit == "" and "must be at most " or "must be given at most ") .. tostring(param.shown.max) .. unit
+    return (unit == "" and "must be at most " or "must be given at most ")
+      .. tostring(param.shown.max)
+      .. unit
   end
   for _, item in ipairs(param.type == "list" and value or { value }) do
     if param.choices and not contains(param.choices, item) then
@@ -290,7 +299,8 @@ local function violation(param, value)
       for i, choice in ipairs(param.choices) do
         shown[i] = visible(tostring(choice))
       end
-      return "must be one of " .. concat(shown, ", ") .. ", got " .. visible(tostring(item)), nearest_hint(item, shown)
+      return "must be one of " .. concat(shown, ", ") .. ", got " .. visible(tostring(item)),
+        nearest_hint(item, shown)
     elseif param.pattern and not host.matches(param.pattern, item) then
       return "must match " .. param.pattern .. ", got " .. quote(item)
     end
@@ -354,7 +364,12 @@ local function choices_of(param, choices, where)
   check_type(choices, "table", where)
   if #choices == 0 then
     wrong(where .. " must be an array with at least one value")
-  elseif param.type ~= "string" and param.type ~= "integer" and param.type ~= "number" and param.type ~= "list" then
+  elseif
+    param.type ~= "string"
+    and param.type ~= "integer"
+    and param.type ~= "number"
+    and param.type ~= "list"
+  then
     wrong(where .. " are for strings, numbers and lists, and this is a " .. param.type)
   end
   local copy = {}
@@ -410,14 +425,20 @@ end
 
 local function param_of(name, spec)
   if type(name) ~= "string" or not find(name, "^%l[%l%d_]*$") then
-    wrong("a parameter cannot be called " .. inspect(name), "names have small letters, digits and _, such as dry_path")
+    wrong(
+      "a parameter cannot be called " .. inspect(name),
+      "names have small letters, digits and _, such as dry_path"
+    )
   end
   local where = "params." .. name
   local flag = flag_of(name)
   if name == "help" or name == "version" or contains(host.reserved, sub(flag, 3)) then
     wrong(where .. " cannot be used: " .. flag .. " is an option of iamlua itself")
   elseif type(spec) ~= "table" then
-    wrong(where .. " must be a table, got " .. type(spec), "write " .. name .. " = { default = … }")
+    wrong(
+      where .. " must be a table, got " .. type(spec),
+      "write " .. name .. " = { default = … }"
+    )
   end
   check_keys(spec, PARAM_KEYS, where)
   check_text(spec.type, where .. ".type")
@@ -449,7 +470,10 @@ local function param_of(name, spec)
   param.choices = choices_of(param, spec.choices, where .. ".choices")
   param.pattern = pattern_of(param, spec.pattern, where .. ".pattern")
   param.default = default_of(param, spec.default, where .. ".default")
-  param.is_suspected = spec.secret == nil and not param.choices and MAY_BE_SECRET[param.type] and host.suggests_secret(name)
+  param.is_suspected = spec.secret == nil
+    and not param.choices
+    and MAY_BE_SECRET[param.type]
+    and host.suggests_secret(name)
   param.secret = spec.secret or param.is_suspected
   param.is_plain = spec.secret == false
   return param
@@ -519,8 +543,12 @@ local function catch_up_of(word, where)
 end
 
 local function retries_of(retries, where)
-  if retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES) then
-    wrong(where .. " must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries))
+  if
+    retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES)
+  then
+    wrong(
+      where .. " must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries)
+    )
   end
   return retries
 end
@@ -528,7 +556,11 @@ end
 local function max_changes_of(changes, where)
   local is_share = type(changes) == "string" and find(changes, "^[%d.]+%%$") ~= nil
   if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
-    wrong(where .. ' must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
+    wrong(
+      where
+        .. ' must be a whole number that is not negative, or a share such as "5%", got '
+        .. inspect(changes)
+    )
   end
   return changes
 end
@@ -593,11 +625,19 @@ end
 
 local function manifest_of(given)
   if type(given) ~= "table" then
-    wrong("a table belongs here, got " .. type(given), "write runbook { description = …, params = { … } }")
+    wrong(
+      "a table belongs here, got " .. type(given),
+      "write runbook { description = …, params = { … } }"
+    )
   end
   check_keys(given, MANIFEST_KEYS, "the manifest")
   local manifest = {
-    shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
+    shown = {
+      timeout = given.timeout,
+      schedule = given.schedule,
+      timezone = given.timezone,
+      every = given.every,
+    },
   }
   for _, key in ipairs(MANIFEST_KEYS) do
     if not JOB_FIELDS[key] then
@@ -612,7 +652,10 @@ local function manifest_of(given)
   manifest.job = job_of(given, manifest)
   manifest.params, manifest.names = manifest.params[1], manifest.params[2]
   if manifest.args and #manifest.names > 0 then
-    wrong("params and args exclude each other", "the parameters are all that such a command line has")
+    wrong(
+      "params and args exclude each other",
+      "the parameters are all that such a command line has"
+    )
   end
   manifest.required = {}
   for _, name in ipairs(manifest.names) do
@@ -684,7 +727,11 @@ local function notes_on(param)
     notes[#notes + 1] = "can be repeated"
   end
   local default = param.shown.default
-  if default ~= nil and default ~= false and not (type(default) == "table" and next(default) == nil) then
+  if
+    default ~= nil
+    and default ~= false
+    and not (type(default) == "table" and next(default) == nil)
+  then
     notes[#notes + 1] = "default " .. shown_value(default)
   end
   return #notes > 0 and "(" .. concat(notes, "; ") .. ")" or nil
@@ -729,7 +776,12 @@ local function add_options(lines, manifest)
     add_wrapped(lines, "  " .. usage_of(param), concat(texts, " "), indent)
   end
   add_wrapped(lines, "  -h, --help", "show this", indent)
-  add_wrapped(lines, "", "The options of iamlua itself, such as --aws, --apply and --output, can follow too.", 2)
+  add_wrapped(
+    lines,
+    "",
+    "The options of iamlua itself, such as --aws, --apply and --output, can follow too.",
+    2
+  )
 end
 
 local function add_bounds(lines, manifest)
@@ -744,11 +796,14 @@ local function add_bounds(lines, manifest)
   end
   local limits = {}
   if manifest.max_changes then
-    limits[#limits + 1] = "at most " .. manifest.max_changes .. (manifest.max_changes == 1 and " change" or " changes")
+    limits[#limits + 1] = "at most "
+      .. manifest.max_changes
+      .. (manifest.max_changes == 1 and " change" or " changes")
   end
   if manifest.timeout then
     local given = manifest.shown.timeout
-    limits[#limits + 1] = "at most " .. (type(given) == "string" and given or tostring(given) .. "s")
+    limits[#limits + 1] = "at most "
+      .. (type(given) == "string" and given or tostring(given) .. "s")
   end
   add("Limits:", #limits > 0 and concat(limits, ", ") or nil)
   local every = manifest.shown.every
@@ -773,7 +828,8 @@ local function help_text(manifest)
     local param = manifest.params[name]
     usage = usage .. (param.required and " " .. usage_of(param) or "")
   end
-  lines[#lines + 1] = usage .. (manifest.args and " [options] [arguments of its own]" or " [options]")
+  lines[#lines + 1] = usage
+    .. (manifest.args and " [options] [arguments of its own]" or " [options]")
   lines[#lines + 1] = ""
   add_options(lines, manifest)
   local bounds = {}
@@ -788,7 +844,11 @@ end
 --------------------------------------------------------------------------------------- Command line
 
 local function wrong_usage(problem, hint)
-  host.fail("usage", problem, hint or "iamlua run " .. visible(host.script) .. " --help shows its options")
+  host.fail(
+    "usage",
+    problem,
+    hint or "iamlua run " .. visible(host.script) .. " --help shows its options"
+  )
 end
 
 -- Parameter of a flag, and whether it is negated, such as `--no-delete`.
@@ -830,7 +890,9 @@ end
 local function add_to_map(param, map, text)
   local at = find(text, "=", 1, true)
   if not at or at == 1 then
-    wrong_usage(param.flag .. " " .. without_value(param, "must look like KEY=VALUE, got " .. quote(text)))
+    wrong_usage(
+      param.flag .. " " .. without_value(param, "must look like KEY=VALUE, got " .. quote(text))
+    )
   end
   local key = sub(text, 1, at - 1)
   if map[key] ~= nil then
@@ -935,7 +997,10 @@ local function grant_files(manifest, given)
       end
     elseif param.type == "new_file" and path then
       if host.is_file(path) then
-        wrong_usage(param.flag .. ": " .. visible(path) .. " is there already", "remove it, or choose another name")
+        wrong_usage(
+          param.flag .. ": " .. visible(path) .. " is there already",
+          "remove it, or choose another name"
+        )
       end
       host.grant("write", path)
     end
@@ -952,7 +1017,8 @@ local function ask_for_permissions(manifest)
       else
         refused[#refused + 1] = text
         local flag = "--allow-" .. wanted.kind .. "=" .. visible(wanted.what)
-        flags[#flags + 1] = find(flag, "^[%w/._=+:@-]+$") and flag or "'" .. gsub(flag, "'", "'\\''") .. "'"
+        flags[#flags + 1] = find(flag, "^[%w/._=+:@-]+$") and flag
+          or "'" .. gsub(flag, "'", "'\\''") .. "'"
       end
     end
   end

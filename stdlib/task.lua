@@ -114,7 +114,10 @@ end
 ---@return any[]
 function task.all(list)
   if type(list) ~= "table" then
-    host.fail("argument", "task.all: an array of functions or tasks belongs here, got " .. type(list))
+    host.fail(
+      "argument",
+      "task.all: an array of functions or tasks belongs here, got " .. type(list)
+    )
   end
   local tasks = {}
   for i, item in ipairs(list) do

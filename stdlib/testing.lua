@@ -32,9 +32,12 @@
 local host, offers = ...
 
 -- Tests may replace globals, to test a module with them; the code here must keep working.
-local type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen =
-  type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen
-local find, sub, gsub, gmatch, match = string.find, string.sub, string.gsub, string.gmatch, string.match
+local type, tostring, ipairs, next, select = type, tostring, ipairs, next, select
+local pcall, xpcall, error = pcall, xpcall, error
+local setmetatable, getmetatable = setmetatable, getmetatable
+local rawget, rawlen = rawget, rawlen
+local find, sub, gsub, gmatch, match =
+  string.find, string.sub, string.gsub, string.gmatch, string.match
 local utf8_len, utf8_offset, open_file = utf8.len, utf8.offset, io.open
 local concat, sort, unpack = table.concat, table.sort, table.unpack
 local math_type, tointeger, huge = math.type, math.tointeger, math.huge
@@ -87,7 +90,11 @@ local running, open_expectations = nil, {}
 
 local function no_definition(what)
   if running then
-    host.fail("script", what .. " cannot be called while a test runs", "put it beside the test, not into it")
+    host.fail(
+      "script",
+      what .. " cannot be called while a test runs",
+      "put it beside the test, not into it"
+    )
   end
 end
 
@@ -126,7 +133,8 @@ local function define(what, mode, name, f)
   no_definition(what)
   local names = { unpack(suite.names) }
   names[#names + 1] = name
-  tests[#tests + 1] = { name = concat(names, " › "), mode = mode, place = host.where(2), f = f, suite = suite }
+  tests[#tests + 1] =
+    { name = concat(names, " › "), mode = mode, place = host.where(2), f = f, suite = suite }
 end
 
 --- Defines a test. It passes if its function returns, and fails if the function raises an error, as
@@ -223,13 +231,14 @@ local function check_open_expectations()
   sort(places)
   if #places > 0 then
     local message = "expect(…) alone says nothing about its value: " .. concat(places, ", ")
-    error(setmetatable({
+    local err = {
       kind = "script",
       message = message,
       where = places[1],
       hint = "add what is expected, such as :to_equal(…)",
       traceback = "",
-    }, host.Error), 0)
+    }
+    error(setmetatable(err, host.Error), 0)
   end
 end
 
@@ -278,7 +287,11 @@ local MAX_DEPTH = 10000
 
 local function check_depth(depth)
   if depth > MAX_DEPTH then
-    wrong("the tables are nested deeper than can be compared: more than " .. MAX_DEPTH .. " are inside of each other")
+    wrong(
+      "the tables are nested deeper than can be compared: more than "
+        .. MAX_DEPTH
+        .. " are inside of each other"
+    )
   end
 end
 
@@ -384,7 +397,9 @@ end
 local function difference(expected, actual)
   local is_text = type(expected) == "string" and type(actual) == "string"
   local before, after = inspect(expected), inspect(actual)
-  local is_brief = is_short(before) and is_short(after) and (type(expected) ~= "table" or type(actual) ~= "table")
+  local is_brief = is_short(before)
+    and is_short(after)
+    and (type(expected) ~= "table" or type(actual) ~= "table")
   if is_brief and not (is_text and (find(expected, "\n") or find(actual, "\n"))) then
     return "expected " .. before .. "\ngot      " .. after
   elseif is_text then
@@ -455,7 +470,8 @@ function Expectation:to_be(expected)
     if expected ~= expected and self.value ~= self.value then
       return "expected 0/0, which is not equal to itself", "to_equal takes it for equal"
     elseif is_equal(self.value, expected) then
-      return "the two tables are equal, but not the same one: " .. shown(expected), "to_equal compares what is in them"
+      return "the two tables are equal, but not the same one: " .. shown(expected),
+        "to_equal compares what is in them"
     end
     return difference(expected, self.value)
   end, function()
@@ -509,7 +525,9 @@ end
 ---@param limit number|string
 function Expectation:to_be_greater_than(limit)
   if type(limit) ~= type(self.value) or (type(limit) ~= "number" and type(limit) ~= "string") then
-    wrong("to_be_greater_than: cannot compare " .. inspect(self.value) .. " with " .. inspect(limit))
+    wrong(
+      "to_be_greater_than: cannot compare " .. inspect(self.value) .. " with " .. inspect(limit)
+    )
   end
   expect_that(self, self.value > limit, "greater than " .. inspect(limit))
 end
@@ -534,7 +552,10 @@ function Expectation:to_contain(part)
   local value = self.value
   local is_so = false
   if part == nil then
-    wrong("to_contain: what it should contain is nil, and nothing contains that", "to_be_nil is for that")
+    wrong(
+      "to_contain: what it should contain is nil, and nothing contains that",
+      "to_be_nil is for that"
+    )
   elseif type(value) == "string" then
     check_bytes("to_contain: what the text should contain", part)
     is_so = find(value, part, 1, true) ~= nil
@@ -543,7 +564,10 @@ function Expectation:to_contain(part)
       is_so = is_so or is_equal(item, part)
     end
   elseif type(value) == "table" then
-    wrong("to_contain: is for texts and arrays, and this table has names: " .. shown(value), "to_have is for those")
+    wrong(
+      "to_contain: is for texts and arrays, and this table has names: " .. shown(value),
+      "to_have is for those"
+    )
   else
     wrong("to_contain: is for texts and arrays, got " .. shown(value))
   end
@@ -635,7 +659,10 @@ function Expectation:to_raise(expected)
   if expected ~= nil and type(expected) ~= "string" and type(expected) ~= "table" then
     wrong("to_raise: a code, a kind, a pattern or fields belong here, got " .. type(expected))
   elseif expected == "" or (type(expected) == "table" and next(expected) == nil) then
-    wrong("to_raise: " .. inspect(expected) .. " says nothing about the error", "to_raise() is for any error")
+    wrong(
+      "to_raise: " .. inspect(expected) .. " says nothing about the error",
+      "to_raise() is for any error"
+    )
   end
   local ok, err = pcall(self.value)
   local what = expected == nil and "an error" or "the error " .. shown(expected)
@@ -713,7 +740,10 @@ local expect_one = expect
 expect = function(...)
   if select("#", ...) > 1 then
     local problem = "expect takes one value, got " .. select("#", ...)
-    wrong(problem, "a call that returns several stands in parentheses of its own for the first: expect((f()))")
+    wrong(
+      problem,
+      "a call that returns several stands in parentheses of its own for the first: expect((f()))"
+    )
   end
   return expect_one((...))
 end
@@ -828,7 +858,11 @@ clock = {}
 local function retold(name, f, ...)
   local ok, result = pcall(f, ...)
   if not ok then
-    wrong(name .. ": " .. gsub(type(result) == "table" and result.message or tostring(result), "^time%.%w+: ", ""))
+    wrong(
+      name
+        .. ": "
+        .. gsub(type(result) == "table" and result.message or tostring(result), "^time%.%w+: ", "")
+    )
   end
   return result
 end
@@ -1085,7 +1119,8 @@ local function words_of(params, more)
     words[#words + 1] = word
   end
   for _, name in ipairs(sorted_names(params, "run_runbook: the parameters")) do
-    local value, flag, what = params[name], "--" .. gsub(name, "_", "-"), "run_runbook: the parameter " .. name
+    local value, flag, what =
+      params[name], "--" .. gsub(name, "_", "-"), "run_runbook: the parameter " .. name
     if not find(name, "^%l[%l%d_]*$") then
       local hint = "names have small letters, digits and _, such as dry_path"
       wrong(what .. " has a name that no parameter can have", hint)
@@ -1154,7 +1189,8 @@ function run_runbook(path, params, options)
       check_text("run_runbook: " .. name, options[name])
     end
   end
-  local timeout = options.timeout ~= nil and retold("run_runbook: timeout", require("time").seconds, options.timeout)
+  local timeout = options.timeout ~= nil
+    and retold("run_runbook: timeout", require("time").seconds, options.timeout)
   local given = {
     mode = options.mode,
     output = options.output,

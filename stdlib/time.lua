@@ -31,11 +31,13 @@ local function date_of(days)
   days = days + 719468
   local era = days // 146097
   local day_of_era = days % 146097
-  local year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+  local leap_days = day_of_era // 1460 - day_of_era // 36524 + day_of_era // 146096
+  local year_of_era = (day_of_era - leap_days) // 365
   local day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
   local from_march = (5 * day_of_year + 2) // 153
   local month = (from_march + 2) % 12 + 1
-  return era * 400 + year_of_era + (month <= 2 and 1 or 0), month, day_of_year - (153 * from_march + 2) // 5 + 1
+  local day = day_of_year - (153 * from_march + 2) // 5 + 1
+  return era * 400 + year_of_era + (month <= 2 and 1 or 0), month, day
 end
 
 local function month_length(year, month)
@@ -50,7 +52,15 @@ local function text_of(epoch)
   end
   local year, month, day = date_of(seconds // DAY)
   local rest = seconds % DAY
-  return string.format("%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE)
+  return string.format(
+    "%04d-%02d-%02dT%02d:%02d:%02dZ",
+    year,
+    month,
+    day,
+    rest // HOUR,
+    rest % HOUR // MINUTE,
+    rest % MINUTE
+  )
 end
 
 -- Seconds of an offset such as "Z", "+02:00", "-0530" or nothing; nil if it is invalid.
@@ -141,7 +151,10 @@ local function moved(name, value, sign)
   local seconds = duration(name, value)
   local text = text_of(host.now() / 1000 + sign * seconds)
   if not text then
-    host.fail("argument", name .. ": " .. tostring(value) .. " reaches out of the years from 1970 to 9999")
+    host.fail(
+      "argument",
+      name .. ": " .. tostring(value) .. " reaches out of the years from 1970 to 9999"
+    )
   end
   return text
 end

@@ -33,9 +33,19 @@ Scan.__index = Scan
 
 -- Scope of the scan, and its gaps.
 function Scan:__tostring()
-  local found = string.format("scan of account %s at %s: %d regions, %d resources, ", self.account, self.started, #self.regions, self.resources)
+  local found = string.format(
+    "scan of account %s at %s: %d regions, %d resources, ",
+    self.account,
+    self.started,
+    #self.regions,
+    self.resources
+  )
   local gaps = Scan.gap_summary(self)
-  return found .. (#gaps == 0 and "everything was checked" or "not everything could be checked\n  " .. table.concat(gaps, "\n  "))
+  return found
+    .. (
+      #gaps == 0 and "everything was checked"
+      or "not everything could be checked\n  " .. table.concat(gaps, "\n  ")
+    )
 end
 
 --- Verdict on one profile, with its evidence. Any entry in `doubts`, such as a text with
@@ -128,7 +138,11 @@ host.scans = setmetatable({}, { __mode = "k" })
 local function of(scan, name)
   local own = host.scans[scan]
   if not own then
-    host.fail("argument", "scan:" .. name .. ": called on a " .. type(scan), "it is called as scan:" .. name .. "(…), with a colon")
+    host.fail(
+      "argument",
+      "scan:" .. name .. ": called on a " .. type(scan),
+      "it is called as scan:" .. name .. "(…), with a colon"
+    )
   end
   return own
 end
@@ -163,7 +177,8 @@ end
 ---@return usage.Scan
 function usage.load(path, options)
   options = host.check_options("usage.load", options, { "max_age" })
-  local max_age = options.max_age ~= nil and host.seconds(options.max_age, "usage.load: max_age") or nil
+  local max_age = options.max_age ~= nil and host.seconds(options.max_age, "usage.load: max_age")
+    or nil
   local iam = require("iam")
   return new(host.usage_load(path, max_age), iam, host.gate)
 end
@@ -208,7 +223,10 @@ function Scan:verdict(profile)
   if type(profile) == "string" then
     profile = own.iam.profiles.get(profile)
   elseif type(profile) ~= "table" then
-    host.fail("argument", "scan:verdict: the profile must be a table or a name, got " .. inspect(profile))
+    host.fail(
+      "argument",
+      "scan:verdict: the profile must be a table or a name, got " .. inspect(profile)
+    )
   end
   local verdict = host.usage_judge(own.raw, profile)
   while type(verdict) == "string" do

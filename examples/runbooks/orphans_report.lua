@@ -9,7 +9,11 @@
 local p = runbook {
   description = "Lists instance profiles that nobody uses and that are older than some days.",
   params = {
-    days = { default = 90, min = 0, help = "only profiles that were created so many days ago or earlier" },
+    days = {
+      default = 90,
+      min = 0,
+      help = "only profiles that were created so many days ago or earlier",
+    },
   },
   allow = { "usage.scan", "profiles.each" },
   schedule = "0 7 * * 1-5",
@@ -27,8 +31,13 @@ for profile in iam.profiles.each() do
   if profile.create_date < time.ago(p.days .. "d") then
     local verdict = scan:verdict(profile)
     if verdict.verdict ~= "used" then
-      rows[#rows + 1] =
-        { name = profile.name, path = profile.path, verdict = verdict.verdict, created = profile.create_date, reason = verdict.reason }
+      rows[#rows + 1] = {
+        name = profile.name,
+        path = profile.path,
+        verdict = verdict.verdict,
+        created = profile.create_date,
+        reason = verdict.reason,
+      }
     end
   end
 end

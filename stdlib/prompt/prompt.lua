@@ -93,7 +93,10 @@ local function show_text(text)
 end
 
 local function is_record(value)
-  return type(value) == "table" and getmetatable(value) == nil and rawlen(value) == 0 and type(next(value)) == "string"
+  return type(value) == "table"
+    and getmetatable(value) == nil
+    and rawlen(value) == 0
+    and type(next(value)) == "string"
 end
 
 -- Columns of profiles, roles and policies, most important first. The last ones are dropped on a
@@ -149,7 +152,8 @@ local function fitting(rows, keys)
     local widest = #key
     for _, row in ipairs(rows) do
       local value = rawget(row, key)
-      local text = type(value) == "table" and inspect(value, { width = maxinteger }) or tostring(value)
+      local text = type(value) == "table" and inspect(value, { width = maxinteger })
+        or tostring(value)
       widest = max(widest, utf8_len(text) or #text)
     end
     -- The widest column can shrink a little, but every column needs some room.
@@ -208,7 +212,9 @@ local function show_records(list)
   show_rows(array_taker(list))
   local marker = rawget(list, "marker")
   if rawget(list, "is_truncated") and type(marker) == "string" then
-    report.note("the page ends here: the next one begins at its `marker`; each() goes through all of them")
+    report.note(
+      "the page ends here: the next one begins at its `marker`; each() goes through all of them"
+    )
   end
 end
 
@@ -304,7 +310,13 @@ local function show(value)
         cut = cut - 1
       end
       line(inspect(sub(value, 1, cut)) .. " …")
-      return report.note("… cut after " .. host.number(cut) .. " of " .. host.number(#value) .. " bytes: print(_) shows all")
+      return report.note(
+        "… cut after "
+          .. host.number(cut)
+          .. " of "
+          .. host.number(#value)
+          .. " bytes: print(_) shows all"
+      )
     end
     line(inspect(value))
   elseif host.is_listing[value] then

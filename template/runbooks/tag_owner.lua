@@ -8,7 +8,12 @@
 local p = runbook {
   description = "Tags every instance profile under a path with its owner.",
   params = {
-    owner = { type = "string", required = true, pattern = ".+", help = "the value of the tag Owner" },
+    owner = {
+      type = "string",
+      required = true,
+      pattern = ".+",
+      help = "the value of the tag Owner",
+    },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
   -- Every other function of iam is refused, and so is the 501st change.
