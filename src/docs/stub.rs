@@ -270,8 +270,7 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
     }
     returns(out, &item.returns);
     if is_overload_long {
-        let named = format!("{}.Named", item.name);
-        let _ = writeln!(out, "---@overload fun(named: {named}){}", results(item));
+        let _ = writeln!(out, "---@overload fun(named: {}.Named){}", item.name, results(item));
     } else if !positional.is_empty() {
         let _ = writeln!(out, "{overload}");
     }

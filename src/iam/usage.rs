@@ -56,7 +56,7 @@ pub static ENTRIES: &[Entry] = &[Entry {
         ],
         positional: &[],
         returns: Returns::Scan,
-        doc: "Asks every service that can name an instance profile, in every enabled region, which profiles it names.",
+        doc: "Scans every service that can name an instance profile, in every enabled region.",
         long: "A scan only reads, and makes no call per profile. A check that fails is a gap, \
                not an error, and makes verdicts `unknown`. Raises an error if the enabled \
                regions cannot be determined, or the credentials are not valid.",

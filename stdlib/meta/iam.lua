@@ -847,8 +847,7 @@ local usage = {}
 --- or seconds)
 ---@field timeout? string|number
 
---- Asks every service that can name an instance profile, in every enabled region, which profiles it
---- names.
+--- Scans every service that can name an instance profile, in every enabled region.
 ---
 --- A scan only reads, and makes no call per profile. A check that fails is a gap, not an error, and
 --- makes verdicts `unknown`. Raises an error if the enabled regions cannot be determined, or the
