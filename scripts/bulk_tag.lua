@@ -4,9 +4,9 @@
 ---   iamlua run scripts/bulk_tag.lua --tag Owner=ops --tag CostCenter=4100 --only-missing
 ---   iamlua run scripts/bulk_tag.lua --owner ops --aws --apply
 ---
---- Tags that are not named stay as they are. What a profile has already is not sent again, so a second run changes nothing. With
---- `--only-missing` a tag that is there keeps its value, whatever it is. One profile that fails, such as one with 50 tags, does not stop the
---- rest; the script ends with exit code 1 then.
+--- Other tags are not touched. A tag that a profile already has is not sent again, so a second run
+--- changes nothing. With `--only-missing` an existing tag keeps its value. A profile that fails,
+--- such as one with 50 tags, does not stop the others; the script then ends with exit code 1.
 
 local p = runbook {
   description = "Sets tags on all instance profiles under a path.",
@@ -14,7 +14,10 @@ local p = runbook {
     tag = { type = "map", max = 50, help = "a tag to set" },
     owner = { type = "string", help = "the value of the tag Owner: short for --tag Owner=…" },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
-    only_missing = { default = false, help = "set only tags that a profile does not have, and replace no value" },
+    only_missing = {
+      default = false,
+      help = "set only tags that a profile does not have, and replace no value",
+    },
   },
   allow = { "profiles.each", "profiles.find", "profiles.tag" },
 }

@@ -1,4 +1,4 @@
---- Finds the instance profiles that nobody uses, and in steps that can be taken back, deletes them.
+--- Finds unused instance profiles, and deletes them in reversible steps.
 ---
 ---   iamlua run scripts/cleanup_orphans.lua
 ---   iamlua run scripts/cleanup_orphans.lua --all --output csv
@@ -6,28 +6,58 @@
 ---   iamlua run scripts/cleanup_orphans.lua --quarantine --delete --days 180
 ---   iamlua run scripts/cleanup_orphans.lua --release web-canary
 ---
---- It looks in every region at everything in AWS that can name an instance profile, and at when the role in it was last used; docs/usage.md
---- says what that proves. A profile is `used`, `unused`, or `unknown`: something could not be checked. An unknown one is never deleted.
+--- The scan covers every AWS resource that can name an instance profile, in every region, and the
+--- last use of the profile's role; docs/usage.md lists the proof of each source. A profile is
+--- `used`, `unused`, or `unknown` where a check could not be made. An unknown profile is never
+--- deleted.
 ---
---- Alone it reports, and changes nothing. With `--quarantine` it writes into the tags of each unused profile since when and in how many scans
---- it was unused; a scan counts only if it began 6 hours (`--interval`) after the last one that counted. One that is used again, or protected by
---- now, is released. With `--delete` it deletes what has been unused in 3 scans (`--scans`) with this one, is older than 30 days (`--days`), and is
---- the same profile all the while. Both flags together are what a nightly job wants.
+--- Without flags the script only reports. `--quarantine` records in the tags of each unused profile
+--- since when and in how many scans it was unused. A scan counts only if it began 6 hours
+--- (`--interval`) after the last one that counted. A profile that is used again, or protected, is
+--- released from quarantine. `--delete` deletes a profile that was unused in 3 scans (`--scans`),
+--- this one included, is older than 30 days (`--days`), and was the same profile in all of them. A
+--- nightly job uses both flags together.
 ---
---- A profile with the tag `iamlua:protected` (another with `--protect-tag`), whatever its value, or under a `--protect-path`, is left alone.
---- Just before it is deleted each profile is read again, and left alone if it, its role or its tags are not what was scanned. One that fails
---- does not stop the rest; the script ends with exit code 1 then, and also if something could not be checked while it was to act.
+--- A profile with the tag `iamlua:protected` (another with `--protect-tag`), whatever its value, or
+--- under a `--protect-path`, is left alone. Each profile is read again just before its deletion,
+--- and left alone if the profile, its role or its tags have changed since the scan. A profile that
+--- fails does not stop the others; the script then ends with exit code 1. It also does so if a
+--- check could not be made while it was to act.
 
 local p = runbook {
   description = "Reports which instance profiles nobody uses; puts them in quarantine, and deletes them after some scans.",
   params = {
     all = { default = false, help = "report the used and the protected ones, too" },
-    quarantine = { default = false, help = "mark the unused ones by tags, count this scan, release what is used again" },
-    delete = { default = false, help = "delete those whose quarantine has lasted; without it none is deleted" },
-    release = { type = "list", pattern = "[A-Za-z0-9_+=,.@-]{1,128}", help = "only take this profile out of quarantine" },
-    scans = { default = 3, min = 2, max = 100, help = "delete after so many scans that found it unused" },
-    interval = { type = "duration", default = "6h", help = "count a scan so long after the last one, not sooner" },
-    days = { default = 30, min = 0, max = 36500, help = "delete only what was created so many days ago or earlier" },
+    quarantine = {
+      default = false,
+      help = "mark the unused ones by tags, count this scan, release what is used again",
+    },
+    delete = {
+      default = false,
+      help = "delete those whose quarantine has lasted; without it none is deleted",
+    },
+    release = {
+      type = "list",
+      pattern = "[A-Za-z0-9_+=,.@-]{1,128}",
+      help = "only take this profile out of quarantine",
+    },
+    scans = {
+      default = 3,
+      min = 2,
+      max = 100,
+      help = "delete after so many scans that found it unused",
+    },
+    interval = {
+      type = "duration",
+      default = "6h",
+      help = "count a scan so long after the last one, not sooner",
+    },
+    days = {
+      default = 30,
+      min = 0,
+      max = 36500,
+      help = "delete only what was created so many days ago or earlier",
+    },
     role_unused_for = {
       type = "duration",
       default = "90d",
@@ -37,8 +67,16 @@ local p = runbook {
     },
     only_empty = { default = false, help = "only profiles without a role" },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
-    protect_tag = { default = "iamlua:protected", pattern = ".+", help = "leave profiles with this tag alone" },
-    protect_path = { type = "list", pattern = "/.*", help = "leave profiles alone whose path begins with this" },
+    protect_tag = {
+      default = "iamlua:protected",
+      pattern = ".+",
+      help = "leave profiles with this tag alone",
+    },
+    protect_path = {
+      type = "list",
+      pattern = "/.*",
+      help = "leave profiles alone whose path begins with this",
+    },
   },
   allow = {
     "usage.scan",
@@ -51,7 +89,9 @@ local p = runbook {
 }
 
 if #p.release > 0 and (p.quarantine or p.delete) then
-  runbook.usage("--release goes alone: it is not for a run that puts profiles in quarantine or deletes them")
+  runbook.usage(
+    "--release goes alone: it is not for a run that puts profiles in quarantine or deletes them"
+  )
 end
 
 local acts = p.quarantine or p.delete
@@ -101,7 +141,9 @@ local function counted(state, at)
 end
 
 local function state_text(state)
-  return state and ("%d of %d scans since %s"):format(state.scans, p.scans, time.format(state.since)) or nil
+  return state
+      and ("%d of %d scans since %s"):format(state.scans, p.scans, time.format(state.since))
+    or nil
 end
 
 -- Text with only the characters that AWS allows in the value of a tag, cut to its maximum length.
@@ -254,14 +296,19 @@ local function try_to_handle(listed, profile, verdict)
     return outcome, state
   elseif err.kind == "protected" then
     -- The program refuses all changes to it, also to these tags.
-    return is_in_quarantine(profile) and "kept: protected, with its quarantine" or "kept: protected", state_of(profile)
+    local kept = is_in_quarantine(profile) and "kept: protected, with its quarantine"
+    return kept or "kept: protected", state_of(profile)
   elseif err.code == "NoSuchEntity" then
     return nil
   end
   error(err, 0)
 end
 
-local HIDDEN = { ["kept: used"] = "used", ["kept: protected"] = "protected", ["kept: has a role"] = "has a role" }
+local HIDDEN = {
+  ["kept: used"] = "used",
+  ["kept: protected"] = "protected",
+  ["kept: has a role"] = "has a role",
+}
 local verdicts, outcomes = { used = 0, unused = 0, unknown = 0 }, {}
 
 local unread, roles_unread = {}, 0
@@ -369,7 +416,11 @@ local function gaps_text()
   return table.concat(lines, "\n")
 end
 
-local found = ("%d used, %d unused, %d unknown"):format(verdicts.used, verdicts.unused, verdicts.unknown)
+local found = ("%d used, %d unused, %d unknown"):format(
+  verdicts.used,
+  verdicts.unused,
+  verdicts.unknown
+)
 if not acts then
   report.note(
     found
@@ -388,19 +439,28 @@ else
   report.note(found .. (#done > 0 and ": " .. table.concat(done, ", ") or "; nothing was changed"))
 end
 if p.interval < time.seconds("6h") and acts then
-  report.note("Scans less than 6 hours apart prove little: credentials that an instance has live so long.")
+  report.note(
+    "Scans less than 6 hours apart prove little: credentials that an instance has live so long."
+  )
 end
 
 local problems = {}
 if not scan.complete then
-  table.insert(problems, "not everything could be checked, so that no profile can be called unused:\n" .. gaps_text())
+  table.insert(
+    problems,
+    "not everything could be checked, so that no profile can be called unused:\n" .. gaps_text()
+  )
 end
 if roles_unread > 0 then
-  local text = "the roles of %d profiles could not be asked when they were last used, so that these are not called unused"
+  local text =
+    "the roles of %d profiles could not be asked when they were last used, so that these are not called unused"
   table.insert(problems, text:format(roles_unread))
 end
 if was_too_old then
-  table.insert(problems, "the scan had become older than 1h before all could be deleted: run it again for the rest")
+  table.insert(
+    problems,
+    "the scan had become older than 1h before all could be deleted: run it again for the rest"
+  )
 end
 if #unread > 0 then
   local names = table.concat(unread, ", ", 1, math.min(#unread, 10))

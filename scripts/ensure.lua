@@ -1,19 +1,22 @@
---- Brings instance profiles into the state that a JSON file describes, and changes only what differs.
+--- Brings instance profiles into the state that a JSON file describes. Only differences are
+--- changed.
 ---
 ---   iamlua run scripts/ensure.lua --file desired.json
 ---   iamlua run scripts/ensure.lua --file desired.json --aws --apply
 ---
---- The file is an array of profiles; only `name` is required, and what is left out stays as it is:
+--- The file is an array of profiles. Only `name` is required; fields that are left out stay
+--- unchanged:
 ---
 ---   [
 ---     { "name": "web", "path": "/ec2/", "role": "web-frontend", "tags": { "Owner": "ops" } },
 ---     { "name": "batch", "tags": { "Owner": "data" }, "exact_tags": true }
 ---   ]
 ---
---- A profile that does not exist is created; another role in it is replaced; tags are set, and with `exact_tags` those that are not named are
---- removed. Profiles that the file does not name are not touched. AWS cannot move a profile to another path: that is a failure. The whole file
---- is checked, and whether its roles exist, before anything changes. One profile that fails does not stop the rest; the script ends with
---- exit code 1 then, and can be run again.
+--- A missing profile is created, a different role in it is replaced, and tags are set. With
+--- `exact_tags` all other tags are removed. Profiles that are not in the file are not touched. A
+--- different path is a failure, because AWS cannot move a profile. The whole file and the existence
+--- of its roles are checked before any change. A profile that fails does not stop the others; the
+--- script then ends with exit code 1, and can be run again.
 
 local p = runbook {
   description = "Brings instance profiles into the state that a JSON file describes.",
@@ -33,7 +36,8 @@ local PROBLEMS_SHOWN = 20
 
 ------------------------------------------------------------------------------------------- The file
 
-local FIELDS = { name = "string", path = "string", role = "string", tags = "table", exact_tags = "boolean" }
+local FIELDS =
+  { name = "string", path = "string", role = "string", tags = "table", exact_tags = "boolean" }
 
 local function text_problem(text, most, pattern)
   local length = utf8.len(text)
@@ -200,7 +204,8 @@ end
 report(
   bulk.stream(entries, { label = "ensure" }, function(entry)
     local _, changes = iam.profiles.ensure(entry)
-    return #changes > 0 and { name = entry.name, changes = json.array(changes) } or bulk.skip("already right")
+    return #changes > 0 and { name = entry.name, changes = json.array(changes) }
+      or bulk.skip("already right")
   end),
   { columns = { "name", "changes" } }
 )

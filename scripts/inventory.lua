@@ -1,11 +1,11 @@
---- Lists all instance profiles: path, role, tags, when each was created and how long ago.
+--- Lists all instance profiles: path, role, tags, date of creation and age.
 ---
 ---   iamlua run scripts/inventory.lua
 ---   iamlua run scripts/inventory.lua --path /ec2/ --output csv > profiles.csv
 ---   iamlua run scripts/inventory.lua --no-with-tags --aws
 ---
---- Listing costs one call for 1,000 profiles; tags cost one more for each profile. A profile whose tags cannot be read is
---- listed without them, and the script ends with exit code 1.
+--- Listing costs one call for 1,000 profiles; tags cost one more for each profile. A profile whose
+--- tags cannot be read is listed without them, and the script then ends with exit code 1.
 
 local p = runbook {
   description = "Lists all instance profiles with role, tags and age.",
@@ -62,5 +62,12 @@ report(profiles, { columns = columns })
 
 if #unread > 0 then
   local names = table.concat(unread, ", ", 1, math.min(#unread, 10))
-  error(("the tags of %d of %d profiles could not be read: %s"):format(#unread, profiles.result.ok, names), 0)
+  error(
+    ("the tags of %d of %d profiles could not be read: %s"):format(
+      #unread,
+      profiles.result.ok,
+      names
+    ),
+    0
+  )
 end

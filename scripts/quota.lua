@@ -1,19 +1,21 @@
---- Shows how full the account's quota of instance profiles is, what fills it, and how fast it is filling.
+--- Shows the use of the account's quota of instance profiles, its main consumers, and its growth.
 ---
 ---   iamlua run scripts/quota.lua
 ---   iamlua run scripts/quota.lua --depth 2 --months 24 --output csv
 ---   iamlua run scripts/quota.lua --creator 'Acme CI=^acme%-ci%-' --html quota.html
 ---   iamlua run scripts/quota.lua --scan
 ---
---- It counts by the first part of the path, by the tool that has probably made a profile, and by the month in which it was made. Nothing in
---- IAM says who has made a profile: that is told by its name, as the tools make them up, and is a guess. `--creator NAME=PATTERN` adds names
---- of your own (Lua patterns), which go first.
+--- Profiles are counted by the first part of the path, by the tool that probably created them, and
+--- by the month of creation. IAM does not record the creator: it is guessed from the names that
+--- tools generate. `--creator NAME=PATTERN` adds names of your own (Lua patterns), which are tried
+--- first.
 ---
---- With `--scan` it also looks who uses the profiles, in every region, and says how many a cleanup would free; see docs/usage.md. That takes
---- calls in proportion to what there is in the account, so it is off by default.
+--- With `--scan` the script also determines the usage of the profiles, in every region, and reports
+--- how many a cleanup would free; see docs/usage.md. The number of calls grows with the account, so
+--- a scan is off by default.
 ---
---- `--html FILE` writes all of it as one page that loads nothing from elsewhere. On AWS that takes
---- `--read-only` (or `--apply`): without, it is a plan, which writes no file.
+--- `--html FILE` writes the whole report as one page without external resources. On AWS this needs
+--- `--read-only` (or `--apply`), because a plan writes no file.
 
 local p = runbook {
   description = "Shows how full the quota of instance profiles is, what fills it, and how fast.",
@@ -21,7 +23,10 @@ local p = runbook {
     depth = { default = 1, min = 0, max = 20, help = "count by so many parts of the path" },
     months = { default = 12, min = 1, max = 120, help = "growth over so many months" },
     creator = { type = "map", help = "a Lua pattern of names, and what makes such" },
-    scan = { default = false, help = "look who uses the profiles, and say what a cleanup would free" },
+    scan = {
+      default = false,
+      help = "look who uses the profiles, and say what a cleanup would free",
+    },
     html = { type = "new_file", help = "write a page into this file, too" },
   },
   allow = { "account", "profiles.each", "usage.scan" },
@@ -43,7 +48,10 @@ local CREATORS = {
   { "AWS Systems Manager", "^AmazonSSMRoleForInstancesQuickSetup" },
   { "AWS Cloud9", "^AWSCloud9SSMInstanceProfile" },
   -- Node group: eks- and a GUID.
-  { "Amazon EKS", "^eks%-%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$" },
+  {
+    "Amazon EKS",
+    "^eks%-%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$",
+  },
   -- Cluster and a hash of 64 bits. The guide of Karpenter creates another one by hand.
   { "Karpenter", "^KarpenterNodeInstanceProfile%-" },
   { "Karpenter", "^[%w-]+_%d%d%d%d%d%d%d%d%d%d+$" },
@@ -87,7 +95,13 @@ local function own_creators()
   for name, pattern in pairs(p.creator) do
     local ok, why = pcall(string.find, "", pattern)
     if not ok then
-      runbook.usage(("--creator %s: %s is no Lua pattern: %s"):format(name, inspect(pattern), why:gsub("^.-: ", "")))
+      runbook.usage(
+        ("--creator %s: %s is no Lua pattern: %s"):format(
+          name,
+          inspect(pattern),
+          why:gsub("^.-: ", "")
+        )
+      )
     end
     table.insert(own, { name, pattern })
   end
@@ -103,7 +117,10 @@ table.move(CREATORS, 1, #CREATORS, #creators + 1, creators)
 local function creator_of(profile)
   for _, creator in ipairs(creators) do
     local name, fits = table.unpack(creator)
-    if type(fits) == "string" and profile.name:find(fits) or type(fits) == "function" and fits(profile) then
+    if
+      type(fits) == "string" and profile.name:find(fits)
+      or type(fits) == "function" and fits(profile)
+    then
       return name
     end
   end
@@ -216,7 +233,10 @@ local function add_rows(by, names, of)
 end
 
 local free = math.max(0, quota - total)
-table.insert(rows, { by = "quota", name = "used", profiles = total, percent = percent(total, quota) })
+table.insert(
+  rows,
+  { by = "quota", name = "used", profiles = total, percent = percent(total, quota) }
+)
 table.insert(rows, { by = "quota", name = "free", profiles = free, percent = percent(free, quota) })
 add_rows("path", largest_first(counts.path), counts.path)
 add_rows("creator", largest_first(counts.creator), counts.creator)
@@ -243,10 +263,13 @@ local function usage_text()
   )
 end
 
+local FULL_IN = "If that goes on and nothing is deleted, the quota will be full in about %d %s."
+
 local function growth_text()
   -- An account younger than the window counts from its first profile.
   local months = math.max(1, math.min(p.months, time.since(oldest) / MONTH))
-  local span = months >= 1.5 and ("the last %d months"):format(math.floor(months + 0.5)) or "the last month"
+  local span = months >= 1.5 and ("the last %d months"):format(math.floor(months + 0.5))
+    or "the last month"
   if recent == 0 then
     return ("None of them was made in %s, so there is nothing to foretell from."):format(span)
   end
@@ -258,15 +281,11 @@ local function growth_text()
   elseif left > 1200 then
     when = "If that goes on, the quota will not be full within a hundred years."
   elseif left > 120 then
-    when = ("If that goes on and nothing is deleted, the quota will be full in about %d years."):format(
-      math.floor(left / 12 + 0.5)
-    )
+    when = FULL_IN:format(math.floor(left / 12 + 0.5), "years")
   elseif left < 1 then
     when = "If that goes on and nothing is deleted, the quota will be full within a month."
   else
-    when = ("If that goes on and nothing is deleted, the quota will be full in about %d months."):format(
-      math.floor(left + 0.5)
-    )
+    when = FULL_IN:format(math.floor(left + 0.5), "months")
   end
   return ("%s of them were made in %s, %.1f a month. %s\n"):format(number(recent), span, rate, when)
     .. "This is the pace of those that are still there: who makes and deletes many needs more room than it shows."
@@ -274,13 +293,13 @@ end
 
 local function cleanup_text()
   local unused, unknown = counts.verdict.unused or 0, counts.verdict.unknown or 0
-  local text = ("A cleanup could free up to %s: nothing that was looked at uses them (scripts/cleanup_orphans.lua)."):format(
-    number(unused)
-  )
+  local text = "A cleanup could free up to %s: nothing that was looked at uses them "
+    .. "(scripts/cleanup_orphans.lua)."
+  text = text:format(number(unused))
   if unknown > 0 then
-    text = text .. ("\nOf %s nobody can say: `cleanup_orphans.lua` names the reasons, and never deletes them."):format(
-      number(unknown)
-    )
+    local rest =
+      "Of %s nobody can say: `cleanup_orphans.lua` names the reasons, and never deletes them."
+    text = text .. "\n" .. rest:format(number(unknown))
   end
   return text
 end
@@ -315,7 +334,8 @@ footer { color: var(--soft); border-top: 1px solid var(--line); padding-top: .5r
 }
 ]]
 
-local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+local ENTITIES =
+  { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
 local function escaped(text)
   return (inspect.visible(text):gsub("[&<>\"']", ENTITIES))

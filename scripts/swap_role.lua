@@ -1,20 +1,38 @@
---- Puts another role into every instance profile that has a certain one.
+--- Replaces a role by another one in every instance profile that has it.
 ---
 ---   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-staging
----   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-v2 --path /ec2/web/ --aws --apply
+---   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-v2 --aws --apply
 ---
---- The new role must exist and trust ec2.amazonaws.com; that is checked before anything changes. A profile holds one role, so the old one is
---- taken out first; if the new one cannot be put in, the old one is put back. Running instances go on with the old role's credentials until
---- these run out, which takes up to some hours. One profile that fails does not stop the rest; the script ends with exit code 1 then.
+--- The new role must exist and trust ec2.amazonaws.com; this is checked before any change. A
+--- profile holds one role, so the old one is removed first; if the new one cannot be added, the old
+--- one is restored. Running instances keep the old role's credentials until these expire, after up
+--- to some hours. A profile that fails does not stop the others; the script then ends with exit
+--- code 1.
 
 local p = runbook {
   description = "Replaces one role by another in every instance profile that has it.",
   params = {
-    from = { type = "string", required = true, pattern = "[A-Za-z0-9_+=,.@-]{1,64}", help = "the role to take out" },
-    to = { type = "string", required = true, pattern = "[A-Za-z0-9_+=,.@-]{1,64}", help = "the role to put in" },
+    from = {
+      type = "string",
+      required = true,
+      pattern = "[A-Za-z0-9_+=,.@-]{1,64}",
+      help = "the role to take out",
+    },
+    to = {
+      type = "string",
+      required = true,
+      pattern = "[A-Za-z0-9_+=,.@-]{1,64}",
+      help = "the role to put in",
+    },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
-  allow = { "profiles.each_for_role", "profiles.find", "profiles.ensure", "profiles.add_role", "roles.get" },
+  allow = {
+    "profiles.each_for_role",
+    "profiles.find",
+    "profiles.ensure",
+    "profiles.add_role",
+    "roles.get",
+  },
 }
 
 -- Names of roles ignore case.
@@ -22,8 +40,17 @@ if p.from:lower() == p.to:lower() then
   runbook.usage("--from and --to name the same role")
 end
 local new_role = iam.roles.get(p.to)
-if not (policy.trusts(new_role, "ec2.amazonaws.com") or policy.trusts(new_role, "ec2.amazonaws.com.cn")) then
-  error(("the role %s does not trust ec2.amazonaws.com, so instances could not use it"):format(new_role.name), 0)
+if
+  not (
+    policy.trusts(new_role, "ec2.amazonaws.com") or policy.trusts(new_role, "ec2.amazonaws.com.cn")
+  )
+then
+  error(
+    ("the role %s does not trust ec2.amazonaws.com, so instances could not use it"):format(
+      new_role.name
+    ),
+    0
+  )
 end
 local old_role = iam.roles.get(p.from)
 
@@ -81,4 +108,11 @@ local rows = bulk.stream(profiles, { label = "swap" }, function(profile)
 end)
 
 report(rows, { columns = { "name", "path", "outcome" } })
-report.note(("%s replaced by %s in %d of %d profiles"):format(old_role.name, new_role.name, swapped, #profiles))
+report.note(
+  ("%s replaced by %s in %d of %d profiles"):format(
+    old_role.name,
+    new_role.name,
+    swapped,
+    #profiles
+  )
+)

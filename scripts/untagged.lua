@@ -1,10 +1,11 @@
---- Lists the instance profiles that lack tags which they should have.
+--- Lists the instance profiles that lack required tags.
 ---
 ---   iamlua run scripts/untagged.lua --require Owner
 ---   iamlua run scripts/untagged.lua --require Owner --require Team --path /ec2/ --output json
 ---
---- Tag keys of instance profiles are case-sensitive: `owner` is not `Owner`. A tag that is there with an empty value is not missing. The exit
---- code is 0 whether or not something is missing, and 1 if the tags of some profile could not be read.
+--- Tag keys of instance profiles are case-sensitive: `owner` is not `Owner`. A tag with an empty
+--- value is not missing. The exit code is 0 with or without findings, and 1 if the tags of some
+--- profile could not be read.
 
 local p = runbook {
   description = "Lists the instance profiles that lack required tags.",
@@ -21,20 +22,25 @@ local p = runbook {
   allow = { "profiles.each", "profiles.find" },
 }
 
-local rows = bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "read tags" }, function(listed)
-  -- Listings have no tags.
-  local profile = iam.profiles.find(listed.name)
-  if not profile then
-    return bulk.skip("gone already")
-  end
-  local missing = json.array()
-  for _, key in ipairs(p.require) do
-    if profile.tags[key] == nil then
-      table.insert(missing, key)
+local rows = bulk.stream(
+  iam.profiles.each { path_prefix = p.path },
+  { label = "read tags" },
+  function(listed)
+    -- Listings have no tags.
+    local profile = iam.profiles.find(listed.name)
+    if not profile then
+      return bulk.skip("gone already")
     end
+    local missing = json.array()
+    for _, key in ipairs(p.require) do
+      if profile.tags[key] == nil then
+        table.insert(missing, key)
+      end
+    end
+    return #missing > 0 and { name = profile.name, path = profile.path, missing = missing }
+      or bulk.skip("has them")
   end
-  return #missing > 0 and { name = profile.name, path = profile.path, missing = missing } or bulk.skip("has them")
-end)
+)
 
 report(rows, { columns = { "name", "path", "missing" } })
 local lacking, right = rows.result.ok, rows.result.skips["has them"] or 0

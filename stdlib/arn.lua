@@ -1,9 +1,10 @@
---- Amazon Resource Names, taken apart and put together.
+--- Parser and builder of Amazon Resource Names (ARNs).
 ---
 --- ```lua
 --- local role = arn.parse(iam.roles.get("web-frontend").arn)
 --- assert(role.type == "role" and role.name == "web-frontend")
---- assert(arn.build { service = "iam", account = role.account, type = "role", name = role.name }:find(role.account, 1, true))
+--- local parts = { service = "iam", account = role.account, type = "role", name = role.name }
+--- assert(arn.build(parts) == "arn:aws:iam::" .. role.account .. ":role/" .. role.name)
 --- ```
 ---@class arn
 local arn = {}
@@ -15,17 +16,20 @@ local inspect = require("inspect")
 ---@field partition string `aws`, `aws-cn`, `aws-us-gov`, …
 ---@field service string such as `iam`
 ---@field region string empty for IAM
----@field account string 12 digits, `aws` for what AWS made, or empty
+---@field account string 12 digits, `aws` for resources that AWS owns, or empty
 ---@field resource string everything after the account
 ---@field type? string the kind of resource, such as `instance-profile`
 ---@field path? string the path of an IAM resource, with `/` at both ends
 ---@field name? string the name of the resource
----@field session? string of `assumed-role`, the name of the session
+---@field session? string the session name, for `assumed-role`
 
 local Arn = { __name = "arn" }
 
 function Arn:__tostring()
-  return table.concat({ "arn", self.partition, self.service, self.region, self.account, self.resource }, ":")
+  return table.concat(
+    { "arn", self.partition, self.service, self.region, self.account, self.resource },
+    ":"
+  )
 end
 
 function Arn.__eq(a, b)
@@ -47,7 +51,9 @@ local function problem(parts)
     return "the service must be a word such as iam"
   elseif not string.find(parts.region, "^[%l%d*-]*$") then
     return "the region must be a word such as eu-central-1, or empty"
-  elseif not (string.find(parts.account, "^%d%d%d%d%d%d%d%d%d%d%d%d$") or ACCOUNTS[parts.account]) then
+  elseif
+    not (string.find(parts.account, "^%d%d%d%d%d%d%d%d%d%d%d%d$") or ACCOUNTS[parts.account])
+  then
     return "the account must be 12 digits"
   elseif parts.resource == "" then
     return "there is no resource"
@@ -73,7 +79,8 @@ local function add_resource(parts)
       return "the name of the resource is missing"
     end
   elseif parts.service == "sts" then
-    parts.type, parts.name, parts.session = string.match(resource, "^(assumed%-role)/([^/]+)/([^/]+)$")
+    parts.type, parts.name, parts.session =
+      string.match(resource, "^(assumed%-role)/([^/]+)/([^/]+)$")
     if not parts.type then
       parts.type, parts.name = string.match(resource, "^([%l-]+)/(.+)$")
     end
@@ -101,7 +108,8 @@ local function split(text)
   return setmetatable(parts, Arn)
 end
 
---- Takes an ARN apart. `tostring` of the result is the text again. Raises an argument error for what is no ARN.
+--- Parses an ARN. `tostring` of the result is the original text. Raises an argument error for text
+--- that is not an ARN.
 ---@param text string
 ---@return arn.Arn
 function arn.parse(text)
@@ -115,7 +123,7 @@ function arn.parse(text)
   return parts
 end
 
---- Whether a value is the text of an ARN.
+--- Returns true if a value is the text of an ARN.
 ---@param value any
 ---@return boolean
 function arn.is(value)
@@ -127,15 +135,15 @@ end
 ---@field partition? string default `aws`
 ---@field region? string default empty
 ---@field account? string default empty
----@field resource? string either this, or a type and a name
+---@field resource? string the whole resource, instead of a type and a name
 ---@field type? string
 ---@field path? string default `/`
 ---@field name? string
 
 local PARTS = { "partition", "service", "region", "account", "resource", "type", "path", "name" }
 
---- Puts the text of an ARN together. Give either the whole resource, or its type and name.
---- Raises an argument error if the parts make no ARN.
+--- Builds the text of an ARN. Give either the whole resource, or its type and name. Raises an
+--- argument error if the parts make no valid ARN.
 ---@param parts arn.Parts
 ---@return string
 function arn.build(parts)
@@ -159,14 +167,21 @@ function arn.build(parts)
     if not (parts.type and parts.name) then
       host.fail("argument", "arn.build: the resource is missing, or its type and name")
     elseif not string.find(path, "^/") or not string.find(path, "/$") then
-      host.fail("argument", "arn.build: the path must begin and end with /, got " .. inspect.quote(path))
+      host.fail(
+        "argument",
+        "arn.build: the path must begin and end with /, got " .. inspect.quote(path)
+      )
     end
     resource = parts.type .. path .. parts.name
   end
-  local text = table.concat(
-    { "arn", parts.partition or "aws", parts.service, parts.region or "", parts.account or "", resource },
-    ":"
-  )
+  local text = table.concat({
+    "arn",
+    parts.partition or "aws",
+    parts.service,
+    parts.region or "",
+    parts.account or "",
+    resource,
+  }, ":")
   local ok, why = split(text)
   if not ok then
     host.fail("argument", "arn.build: " .. inspect.quote(text) .. " would be no ARN: " .. why)

@@ -1,4 +1,4 @@
---- Work on many items, several of them at once: while one waits for AWS, others go on.
+--- Concurrent work on many items: while one waits for AWS, others continue.
 ---
 --- ```lua
 --- bulk.each(iam.profiles.each { path_prefix = "/ec2/" }, { label = "tag" }, function(profile)
@@ -6,9 +6,11 @@
 --- end)
 --- ```
 ---
---- Items are taken from the source only when they are needed, so that a million of them need no memory. An item whose function raises is
---- counted and said on standard error, and the others go on; at its end the run exits with 1 then. What would fail the same way for all of them,
---- such as expired credentials or the limit of changes, ends the whole. What is protected is left alone and counts as skipped.
+--- Items are taken from the source on demand, so memory use does not grow with their number. An
+--- error of one item is counted and printed on standard error; the other items continue, and the
+--- run exits with 1 at its end. An error that every other item would meet too, such as expired
+--- credentials or the limit of changes, ends the whole operation. A protected profile or role is
+--- left alone and counts as skipped.
 ---@class bulk
 local bulk = {}
 
@@ -27,29 +29,37 @@ local MAX_REQUESTED = 1024
 -- Number of failures that are kept, and that are reported as they happen. All are counted.
 local MAX_KEPT, MAX_REPORTED = 1000, 20
 
+--- Options of bulk work. With `on_error = "stop"` no further item is started after a failure.
+--- Without `concurrency`, the number of items at once grows until AWS throttles.
 ---@class bulk.Options
----@field concurrency? integer how many items at once, 1 to 1,024; without it as many as the account can take
----@field label? string the word for it in messages; default "bulk"
----@field on_error? "continue"|"stop" whether other items are begun after one has failed; default "continue"
+---@field concurrency? integer items at once, 1 to 1,024. Default: adapts to the account
+---@field label? string prefix of messages. Default: "bulk"
+---@field on_error? "continue"|"stop" reaction to a failed item. Default: "continue"
 
 ---@class bulk.Failure
 ---@field item any the item
----@field error iam.Error what its function raised
+---@field error iam.Error the error that its function raised
 
 ---@class bulk.Result
----@field ok integer how many items are done
----@field failed integer how many have failed
----@field skipped integer how many were left alone
+---@field ok integer number of items that succeeded
+---@field failed integer number of items that failed
+---@field skipped integer number of items that were skipped
 ---@field errors bulk.Failure[] the first 1,000 failures
----@field skips table<string, integer> how many were skipped, by reason
+---@field skips table<string, integer> number of skipped items, by reason
 
 ---@class bulk.Stream an iterator
 ---@field result bulk.Result
 ---@overload fun(): any
 
 -- Errors that would repeat for every other item.
-local HOPELESS_KINDS =
-  { refused = true, credentials = true, permission = true, interrupted = true, timeout = true, bug = true }
+local HOPELESS_KINDS = {
+  refused = true,
+  credentials = true,
+  permission = true,
+  interrupted = true,
+  timeout = true,
+  bug = true,
+}
 local HOPELESS_CODES = {
   ExpiredToken = true,
   ExpiredTokenException = true,
@@ -63,10 +73,12 @@ local inside = setmetatable({}, { __mode = "k" })
 
 local Skip = { __name = "skip" }
 
---- To be returned by the function of an item that needed nothing done: it counts as skipped.
+--- Marks an item as skipped. The item's function returns the result of this call when there was
+--- nothing to do.
 ---
 --- ```lua
---- local result = bulk.each(iam.profiles.each { with_tags = true }, { label = "tag" }, function(profile)
+--- local profiles = iam.profiles.each { with_tags = true }
+--- local result = bulk.each(profiles, { label = "tag" }, function(profile)
 ---   if profile.tags.Owner then
 ---     return bulk.skip("has an owner")
 ---   end
@@ -74,7 +86,7 @@ local Skip = { __name = "skip" }
 --- end)
 --- print(result.ok, result.skips["has an owner"])
 --- ```
----@param reason? string why, in a few words: the summary counts them
+---@param reason? string the reason in a few words; the summary counts skipped items by it
 ---@return any
 function bulk.skip(reason)
   if reason ~= nil and type(reason) ~= "string" then
@@ -83,8 +95,8 @@ function bulk.skip(reason)
   return setmetatable({ reason = reason or "nothing to do" }, Skip)
 end
 
---- Whether every other item would fail the same way: the credentials have expired, a limit is reached, the run is being stopped. Such an error
---- ends the whole.
+--- Returns true for an error that every other item would meet too: expired credentials, an exceeded
+--- limit, a run that is being stopped. Such an error ends the whole operation.
 ---@param err iam.Error
 ---@return boolean
 function bulk.is_hopeless(err)
@@ -111,7 +123,9 @@ local function open(source, name)
   elseif type(source) ~= "table" or (rawlen(source) == 0 and next(source) ~= nil) then
     host.fail(
       "argument",
-      name .. ": the source must be an array or an iterator, got " .. (type(source) == "table" and "one record" or type(source)),
+      name
+        .. ": the source must be an array or an iterator, got "
+        .. (type(source) == "table" and "one record" or type(source)),
       name .. "(iam.profiles.each(), { label = … }, function(profile) … end)"
     )
   end
@@ -151,11 +165,17 @@ local function options_of(name, options)
   options = host.check_options(name, options, { "concurrency", "label", "on_error" })
   local limit, label, on_error = options.concurrency, options.label, options.on_error
   if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1 or limit > MAX_REQUESTED) then
-    host.fail("argument", name .. ": concurrency must be a whole number from 1 to 1024, got " .. inspect(limit))
+    host.fail(
+      "argument",
+      name .. ": concurrency must be a whole number from 1 to 1024, got " .. inspect(limit)
+    )
   elseif label ~= nil and type(label) ~= "string" then
     host.fail("argument", name .. ": label must be a string, got " .. type(label))
   elseif on_error ~= nil and on_error ~= "continue" and on_error ~= "stop" then
-    host.fail("argument", name .. ': on_error must be "continue" or "stop", got ' .. inspect(on_error))
+    host.fail(
+      "argument",
+      name .. ': on_error must be "continue" or "stop", got ' .. inspect(on_error)
+    )
   end
   return limit, label and inspect.visible(label) or "bulk", on_error == "stop"
 end
@@ -360,8 +380,11 @@ end
 
 ------------------------------------------------------------------------------------------ Functions
 
---- Calls a function for every item, several at once, and returns how many are done, have failed and were skipped. Raises only what ends the
---- whole: an error of the source, of an item with `on_error = "stop"`, and what would fail for all of them.
+--- Calls a function for every item, several at once, and returns the number of items that
+--- succeeded, failed and were skipped.
+---
+--- Raises only errors that end the whole operation: an error of the source, of an item with
+--- `on_error = "stop"`, and any that `bulk.is_hopeless` recognizes.
 ---@generic T
 ---@param source T[]|fun(): T? an array, or an iterator
 ---@param options? bulk.Options
@@ -374,8 +397,9 @@ function bulk.each(source, options, f)
   return work:finish()
 end
 
---- The same, and returns what the function returned for each item, in the order of the items: an array with nil for those that failed or were
---- skipped, and their number in `n`. It holds them all at once; `bulk.stream` does not.
+--- Calls a function for every item, as `bulk.each` does, and also returns the function's results in
+--- the order of the items. The result is an array with nil for items that failed or were skipped,
+--- and the number of items in `n`. All results are held in memory; `bulk.stream` holds only a few.
 ---
 --- ```lua
 --- local tags = bulk.map({ "web-frontend", "bastion" }, {}, iam.profiles.tags)
@@ -398,8 +422,10 @@ function bulk.map(source, options, f)
   return results, work:finish()
 end
 
---- The same as an iterator over what the function returns, in the order of the items, without those that failed or were skipped. Items are
---- worked on ahead, as many as `concurrency` allows, and no further. Its field `result` is brought up to date as it goes on.
+--- Returns an iterator over the function's results, in the order of the items, without those that
+--- failed or were skipped. Otherwise it works as `bulk.each`. The function runs ahead of the
+--- consumer by at most twice the concurrency. The field `result` of the iterator is updated while
+--- it runs.
 ---
 --- ```lua
 --- report(bulk.stream(iam.profiles.each(), {}, function(profile)

@@ -1,5 +1,5 @@
---- Readable printing of any value, for people: `print(inspect(value))`. Looks like Lua, with keys
---- in order, short tables on one line, and without anything that a terminal would obey.
+--- Readable text of any value: `print(inspect(value))`. The format resembles Lua, with sorted keys
+--- and short tables on one line. Terminal control characters are escaped.
 ---
 --- ```lua
 --- print(inspect(iam.profiles.get("bastion")))
@@ -12,9 +12,9 @@ local inspect = {}
 local _, host = ...
 
 ---@class inspect.Options
----@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
----@field width? integer the width to fill before a table is put on several lines. Default 100.
----@field most? integer values in tables to print; `…` stands for the rest. Default: a million
+---@field depth? integer maximum depth of tables; deeper ones are printed as `{…}`. Default: 20
+---@field width? integer columns before a table is split into several lines. Default: 100
+---@field most? integer maximum number of values; `…` stands for the rest. Default: a million
 
 -- The questions that `runbook` asks the operator pass through here, so nothing here may depend on
 -- globals that a script can replace.
@@ -24,12 +24,10 @@ local concat, utf8_len, type = table.concat, utf8.len, type
 -- A table inside several others is printed in each, so the output of a small table can be endless.
 local DEPTH, WIDTH, MAX_VALUES = 20, 100, 1000000
 
+local WORDS = "and break do else elseif end false for function goto if in local nil not or "
+  .. "repeat return then true until while"
 local KEYWORDS = {}
-for word in
-  string.gmatch("and break do else elseif end false for function goto if in local nil not or repeat return then true until while", 
-    "%a+"
-  )
-do
+for word in string.gmatch(WORDS, "%a+") do
   KEYWORDS[word] = true
 end
 
@@ -43,9 +41,9 @@ local function quote(text)
   return '"' .. visible(text) .. '"'
 end
 
---- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn
---- the direction of writing visible, as Lua would write them in a string (`\n`, `\x1b`,
---- `\u{202e}`); all other text stays as it is. Raises an argument error for what is no text.
+--- Escapes control characters, bytes that are not UTF-8, invisible characters and those that change
+--- the direction of text, as in a Lua string (`\n`, `\x1b`, `\u{202e}`). All other text is
+--- unchanged. Raises an argument error for a value that is not text.
 ---@param text string
 ---@return string
 function inspect.visible(text)
@@ -55,8 +53,8 @@ function inspect.visible(text)
   return visible(text)
 end
 
---- Puts text into double quotes, with everything in it visible: a Lua string literal on one line.
---- Raises an argument error for what is no text.
+--- Quotes text as a Lua string literal on one line, with all special characters escaped as by
+--- `inspect.visible`. Raises an argument error for a value that is not text.
 ---@param text string
 ---@return string
 function inspect.quote(text)
@@ -190,7 +188,10 @@ local function whole(options, key, default)
   elseif math.type(value) ~= "integer" or value < 0 then
     host.fail(
       "argument",
-      "inspect: " .. key .. " must be a whole number that is not negative, got " .. visible(tostring(value))
+      "inspect: "
+        .. key
+        .. " must be a whole number that is not negative, got "
+        .. visible(tostring(value))
     )
   end
   return value

@@ -1,4 +1,4 @@
---- JSON text to Lua values and back.
+--- Conversion between JSON text and Lua values.
 ---
 --- ```lua
 --- local decoded = json.decode('{ "tags": {}, "owner": null }')
@@ -10,17 +10,19 @@ local json = {}
 
 local _, host = ...
 
---- What `null` becomes, because a nil in a table would vanish. `json.encode` writes it as `null` again. It is true in a condition:
---- compare with `== json.null`.
+--- Representation of JSON's `null`, because a nil in a table would vanish. `json.encode` writes it
+--- as `null` again. It is true in a condition: compare with `== json.null`.
 ---@type lightuserdata
 json.null = host.null
 
 ---@class json.Options
----@field pretty? boolean over several lines, indented by two spaces
+---@field pretty? boolean several lines, indented by two spaces
 
---- Writes a value as JSON text. A table with values at 1…n is an array, any other an object with its keys sorted; `json.array` makes an
---- empty one an array. Raises an argument error for what JSON has not: functions, NaN, text that is not UTF-8, a table that is array and
---- object at once or holds itself.
+--- Encodes a value as JSON text. A table with values at 1…n becomes an array, any other an object
+--- with sorted keys. `json.array` makes an empty table an array.
+---
+--- Raises an argument error for values that JSON cannot represent: functions, NaN, text that is not
+--- UTF-8, a table with both array entries and other keys, and a table that contains itself.
 ---@param value any
 ---@param options? json.Options
 ---@return string
@@ -36,15 +38,15 @@ function json.encode(value, options)
   return result
 end
 
---- Reads JSON text. Objects become tables, arrays become tables that `json.encode` writes as arrays again, `null` becomes `json.null`.
---- Raises an argument error that says where the text is wrong.
+--- Decodes JSON text. Objects become tables, `null` becomes `json.null`. Arrays become tables that
+--- `json.encode` writes as arrays again. Raises an argument error with the position of the fault.
 ---@param text string
 ---@return any
 function json.decode(text)
   return host.json_decode(text)
 end
 
---- Marks a table as an array, so that it is written as one even when it is empty.
+--- Marks a table as an array, so that it is encoded as one even when it is empty.
 ---@generic T: table
 ---@param items? T
 ---@return T
@@ -61,9 +63,10 @@ function json.array(items)
   return setmetatable(items, host.array_meta)
 end
 
---- Whether `json.encode` takes a value for an array: a table whose length is not 0, or one that `json.array` marked.
+--- Returns true if `json.encode` treats a value as an array: a table whose length is not 0, or one
+--- that `json.array` marked.
 ---
---- It does not look further: `json.encode` refuses such a table all the same if an entry between is missing, or if it has other keys too.
+--- Gaps and other keys are not checked here. `json.encode` refuses a table that has them.
 ---@param value any
 ---@return boolean
 function json.is_array(value)

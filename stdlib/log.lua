@@ -1,13 +1,13 @@
---- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO
---- tagged profile=web count=3`. A field whose name suggests a secret, such as `api_token`, shows
---- `(secret)`, and so does the value of a secret parameter.
+--- Log messages, one line each on standard error: `2026-01-02T03:04:05Z INFO tagged profile=web
+--- count=3`. A field whose name suggests a secret, such as `api_token`, is shown as `(secret)`, and
+--- so is the value of a secret parameter.
 ---
 --- ```lua
 --- log.info("tagged", { profile = "bastion", count = 3 })
 --- log.warn("there is no role in it", { profile = "bastion" })
 --- ```
 ---@class log
----@field level "debug"|"info"|"warn"|"error" the least severe messages that are shown; `--log-level` sets it, "info" by default
+---@field level "debug"|"info"|"warn"|"error" minimum severity (`--log-level`). Default: "info"
 local log = {}
 
 local _, host = ...
@@ -55,7 +55,11 @@ local function write(level, message, fields)
     )
   elseif not SEVERITY[log.level] then
     local wrong = inspect(log.level)
-    host.fail("argument", "log.level is " .. wrong, "it must be one of " .. table.concat(LEVELS, ", "))
+    host.fail(
+      "argument",
+      "log.level is " .. wrong,
+      "it must be one of " .. table.concat(LEVELS, ", ")
+    )
   elseif SEVERITY[level] < SEVERITY[log.level] then
     return
   end
@@ -80,29 +84,29 @@ local function write(level, message, fields)
   host.print_err(host.without_secrets(table.concat(words, " ")) .. "\n")
 end
 
---- Details for whoever looks for a fault. Raises an argument error if the fields are no table.
+--- Logs details for troubleshooting. Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.debug(message, fields)
   write("debug", message, fields)
 end
 
---- What the script does. Raises an argument error if the fields are no table.
+--- Logs normal progress. Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.info(message, fields)
   write("info", message, fields)
 end
 
---- Logs a warning: worth a look, but no reason to stop. Raises an argument error if the fields
---- are no table.
+--- Logs a warning: a problem that does not stop the script. Raises an argument error if the fields
+--- are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.warn(message, fields)
   write("warn", message, fields)
 end
 
---- What failed. Raises an argument error if the fields are no table.
+--- Logs a failure. Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.error(message, fields)

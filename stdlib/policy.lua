@@ -1,4 +1,5 @@
---- IAM policy documents: making them, reading them, and asking a role's trust policy who may assume it.
+--- IAM policy documents: building, encoding and decoding them, and evaluating a role's trust
+--- policy.
 ---
 --- ```lua
 --- iam.roles.create { name = "doc-worker", assume_role_policy = policy.trust("ec2.amazonaws.com") }
@@ -69,8 +70,9 @@ local function is_service(text)
   return string.find(text, "^%l[%w-]*%.[%w.-]*%w$") ~= nil
 end
 
---- A statement that allows actions on resources: `policy.allow("s3:GetObject", "arn:aws:s3:::logs/*")`. `Sid` and `Condition` can be set on
---- the result. Raises an argument error for what is no action or resource.
+--- Returns a statement that allows actions on resources: `policy.allow("s3:GetObject",
+--- "arn:aws:s3:::logs/*")`. Its `Sid` and `Condition` can be set on the result. Raises an argument
+--- error for an invalid action or resource.
 ---@param actions string|string[]
 ---@param resources string|string[]
 ---@return policy.Statement
@@ -78,12 +80,18 @@ function policy.allow(actions, resources)
   return {
     Effect = "Allow",
     Action = strings("allow", "the actions", actions, is_action, '"s3:GetObject"'),
-    Resource = strings("allow", "the resources", resources, is_resource, '"arn:aws:s3:::logs/*" or "*"'),
+    Resource = strings(
+      "allow",
+      "the resources",
+      resources,
+      is_resource,
+      '"arn:aws:s3:::logs/*" or "*"'
+    ),
   }
 end
 
---- A statement that denies actions on resources; it wins over every one that allows. Raises an argument error for what is no action or
---- resource.
+--- Returns a statement that denies actions on resources. A denial overrides every statement that
+--- allows. Raises an argument error for an invalid action or resource.
 ---@param actions string|string[]
 ---@param resources string|string[]
 ---@return policy.Statement
@@ -91,11 +99,18 @@ function policy.deny(actions, resources)
   return {
     Effect = "Deny",
     Action = strings("deny", "the actions", actions, is_action, '"s3:DeleteObject"'),
-    Resource = strings("deny", "the resources", resources, is_resource, '"arn:aws:s3:::logs/*" or "*"'),
+    Resource = strings(
+      "deny",
+      "the resources",
+      resources,
+      is_resource,
+      '"arn:aws:s3:::logs/*" or "*"'
+    ),
   }
 end
 
---- A document of statements: an array of them, or one. Raises an argument error for what is no statement.
+--- Returns a document with one statement, or with an array of them. Raises an argument error for an
+--- invalid statement.
 ---@param statements policy.Statement|policy.Statement[]
 ---@return policy.Document
 function policy.document(statements)
@@ -107,15 +122,17 @@ function policy.document(statements)
     fail("document", "there are no statements", "policy.allow and policy.deny make some")
   end
   for at, statement in ipairs(list) do
-    if type(statement) ~= "table" or (statement.Effect ~= "Allow" and statement.Effect ~= "Deny") then
+    if
+      type(statement) ~= "table" or (statement.Effect ~= "Allow" and statement.Effect ~= "Deny")
+    then
       fail("document", "statement " .. at .. ' must be a table with Effect = "Allow" or "Deny"')
     end
   end
   return { Version = VERSION, Statement = json.array(table.move(list, 1, #list, 1, {})) }
 end
 
---- The trust policy of a role that AWS services may assume: `policy.trust("ec2.amazonaws.com")`. Raises an argument error for what is no
---- service.
+--- Returns a trust policy that lets AWS services assume a role:
+--- `policy.trust("ec2.amazonaws.com")`. Raises an argument error for an invalid service name.
 ---@param ... string services
 ---@return policy.Document
 function policy.trust(...)
@@ -128,8 +145,13 @@ function policy.trust(...)
     if type(service) ~= "string" then
       fail("trust", "the services must be strings, got " .. type(service))
     elseif not is_service(service) then
-      local hint = string.find(service, "^[%l%d-]+$") and "did you mean " .. inspect.quote(service .. ".amazonaws.com") .. "?"
-      fail("trust", inspect.quote(service) .. " is no service principal", hint or 'write it like "ec2.amazonaws.com"')
+      local hint = string.find(service, "^[%l%d-]+$")
+        and "did you mean " .. inspect.quote(service .. ".amazonaws.com") .. "?"
+      fail(
+        "trust",
+        inspect.quote(service) .. " is no service principal",
+        hint or 'write it like "ec2.amazonaws.com"'
+      )
     end
   end
   return policy.document {
@@ -156,15 +178,16 @@ local function read(name, document)
   return document
 end
 
---- Writes a document as JSON text without spaces, its keys sorted: the same document is always the same text. Raises an argument error for
---- what is no document.
+--- Encodes a document as JSON text without spaces. The keys are sorted, so equal documents have
+--- equal texts. Raises an argument error for an invalid document.
 ---@param document policy.Document
 ---@return string
 function policy.encode(document)
   return json.encode(read("encode", document))
 end
 
---- Reads a document from JSON text, such as a role's `assume_role_policy`. Raises an argument error for what is no document.
+--- Decodes a document from JSON text, such as a role's `assume_role_policy`. Raises an argument
+--- error for an invalid document.
 ---@param text string
 ---@return policy.Document
 function policy.decode(text)
@@ -221,9 +244,11 @@ local function names_service(statement, service)
   return holds_service(statement.Principal, service)
 end
 
---- Whether a service may assume a role, going by its trust policy: some statement allows `sts:AssumeRole` to it and none denies it. Conditions
---- are not weighed: an Allow counts although it has one, a Deny with one does not. Raises an argument error for what is neither a role nor
---- a document.
+--- Returns true if a role's trust policy lets a service assume it: at least one statement allows
+--- `sts:AssumeRole` to the service, and none denies it.
+---
+--- Conditions are not evaluated. An Allow with a condition counts; a Deny with a condition does
+--- not. Raises an argument error for a value that is neither a role nor a document.
 ---@param role_or_document iam.Role|policy.Document|string a role, a document, or its JSON text
 ---@param service string such as `"ec2.amazonaws.com"`
 ---@return boolean
@@ -235,14 +260,21 @@ function policy.trusts(role_or_document, service)
   if type(document) == "table" and document.Statement == nil then
     document = document.assume_role_policy
     if type(document) ~= "string" and type(document) ~= "table" then
-      fail("trusts", "the table is neither a policy document nor a role with its assume_role_policy")
+      fail(
+        "trusts",
+        "the table is neither a policy document nor a role with its assume_role_policy"
+      )
     end
   end
   document = read("trusts", document)
   local statements = document.Statement
   local allowed = false
   for _, statement in ipairs(statements.Effect and { statements } or statements) do
-    if type(statement) == "table" and names_assume_role(statement) and names_service(statement, service) then
+    if
+      type(statement) == "table"
+      and names_assume_role(statement)
+      and names_service(statement, service)
+    then
       if statement.Effect == "Allow" then
         allowed = true
       elseif statement.Effect == "Deny" and statement.Condition == nil then

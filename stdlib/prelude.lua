@@ -3,18 +3,17 @@
 -- table is reachable from a script.
 -- Returns the function that runs the chunk of a script.
 
---- Lua 5.4 as scripts have it: without access to files, programs and the environment unless that
---- was granted, and with waiting that works in every place where Lua code can run.
+--- Globals of Lua 5.4, as scripts have them. Files, programs and the environment need permissions.
+--- Waiting works everywhere in Lua code.
 ---
---- All of `string`, `table`, `math`, `utf8` and `coroutine` is there. A call to AWS, `time.sleep`
---- and everything else that waits can be used in coroutines, iterators, metamethods, `table.sort`
---- and `string.gsub`; other tasks go on meanwhile. The modules of iamlua are globals already;
---- `require` finds them too.
+--- All of `string`, `table`, `math`, `utf8` and `coroutine` is available. Calls to AWS,
+--- `time.sleep` and all other waiting also work in coroutines, iterators, metamethods, `table.sort`
+--- and `string.gsub`; other tasks continue meanwhile. The modules of iamlua are globals; `require`
+--- finds them too.
 ---
---- Metatables of the program's own, which errors, files, strings and JSON arrays have, cannot be
---- changed; `getmetatable` gives `false` for them, or a stand-in that `setmetatable` takes. What a
---- script puts in place of a global or a module is its own affair: the program goes on with what it
---- had.
+--- The program's own metatables (errors, files, strings and JSON arrays) cannot be changed.
+--- `getmetatable` returns `false` for them, or a stand-in that `setmetatable` accepts. A script may
+--- replace globals and modules; the program keeps using the originals.
 ---
 --- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of
 --- `debug` but `debug.traceback`, `io.close`, `io.flush`, `io.input`, `io.output`, `io.tmpfile` and
@@ -29,9 +28,11 @@ local create, yield, isyieldable, native_status, running =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
 local pack, unpack, concat = table.pack, table.unpack, table.concat
 -- The raw metatable, whatever its `__metatable` shows to scripts.
-local getmetatable, native_setmetatable, set_metatable = debug.getmetatable, setmetatable, debug.setmetatable
+local getmetatable, native_setmetatable, set_metatable =
+  debug.getmetatable, setmetatable, debug.setmetatable
 local type, tostring, error = type, tostring, error
-local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset = select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
+local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset =
+  select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
 -- Not as methods: those are fields of the global `string`, which a script can replace.
 local find, sub, gsub, utf8_len = string.find, string.sub, string.gsub, utf8.len
 local math_type = math.type
@@ -132,7 +133,12 @@ local function traceback(level)
       break
     end
     if info.what ~= "C" and not is_own(info) then
-      lines[#lines + 1] = "  " .. info.short_src .. ":" .. info.currentline .. ": " .. describe(info)
+      lines[#lines + 1] = "  "
+        .. info.short_src
+        .. ":"
+        .. info.currentline
+        .. ": "
+        .. describe(info)
     end
     level = level + 1
   end
@@ -157,14 +163,16 @@ local function as_error(value, level)
         .. "') returns nil; give it `plan = function … end`, or ask for iamlua.mode"
     end
     if value == "not enough memory" then
-      e.hint = "the script holds more than --max-memory allows; iterate with each instead of collecting"
+      e.hint =
+        "the script holds more than --max-memory allows; iterate with each instead of collecting"
     end
   elseif type(value) == "nil" then
     e.message = "the script raised nil"
   else
     local meta = getmetatable(value)
     if type(value) == "table" and not (meta and meta.__tostring) then
-      e.message = type(rawget(value, "message")) == "string" and value.message or require("inspect")(value)
+      e.message = type(rawget(value, "message")) == "string" and value.message
+        or require("inspect")(value)
     else
       e.message = tostring(value)
     end
@@ -249,7 +257,8 @@ for name, f in pairs(host.fallible) do
   end
 end
 
-host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_error, handler, settle, where
+host.Error, host.as_error, host.handler, host.settle, host.where =
+  Error, as_error, handler, settle, where
 
 -------------------------------------------------------------------------------------------- Waiting
 
@@ -322,7 +331,8 @@ local function resume(co, ...)
   end
   local state = status(co)
   if state ~= "suspended" then
-    return false, "cannot resume " .. (state == "dead" and "dead" or "non-suspended") .. " coroutine"
+    return false,
+      "cannot resume " .. (state == "dead" and "dead" or "non-suspended") .. " coroutine"
   end
   if blocked == 0 and isyieldable() then
     return pass_up(co, native_resume(co, ...))
@@ -360,8 +370,8 @@ end
 
 coroutine.resume, coroutine.close = resume, close
 
---- As in plain Lua. A coroutine that waits, or is a task, is "normal": it is in the middle of a
---- call, and cannot be resumed or closed.
+--- As in plain Lua, except that a coroutine that waits, or is a task, is "normal": it is in the
+--- middle of a call, and cannot be resumed or closed.
 ---@param co thread
 ---@return "running"|"suspended"|"normal"|"dead"
 function coroutine.status(co)
@@ -371,7 +381,7 @@ function coroutine.status(co)
   return status(co)
 end
 
---- As in plain Lua. What the coroutine waits for does not end up in its caller.
+--- As in plain Lua. Waiting inside the coroutine is not visible to its caller.
 ---@param f function
 ---@return fun(...: any): any ...
 function coroutine.wrap(f)
@@ -389,9 +399,9 @@ local function no_access(name, instead)
   end
 end
 
---- Writes values on standard output, with tabs between them. A terminal shows control characters
---- in them as `\x1b`, except for line ends, tabs and colours; `io.write` writes bytes as they are.
---- For results that other programs read, see `report`.
+--- Prints values on standard output, separated by tabs. On a terminal, control characters other
+--- than line breaks, tabs and colours are shown as `\x1b`; `io.write` writes bytes unchanged. For
+--- results that other programs read, see `report`.
 ---@param ... any
 function print(...)
   local words = pack(...)
@@ -407,7 +417,10 @@ local function stream(write)
     for i = 1, select("#", ...) do
       local value = (select(i, ...))
       if type(value) ~= "string" and type(value) ~= "number" then
-        error("bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")", 2)
+        error(
+          "bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")",
+          2
+        )
       end
       write(tostring(value))
     end
@@ -457,12 +470,12 @@ end
 
 local stdin = host.has_input and io.stdin or assert(native_open("/dev/null", "r"))
 local stdout, stderr = stream(host.write), stream(host.write_err)
---- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write`
---- or the manifest of the runbook.
+--- Standard input and output, and files within the permissions granted by `--allow-read`,
+--- `--allow-write` or the runbook's manifest.
 io = {
   --- Opens a file; the result has the methods of plain Lua. Raises an error of kind "permission"
-  --- that names the missing flag. Under a plan, what is written into it stays in the run: later
-  --- reads see it, and the file on the disk stays as it is.
+  --- that names the missing flag. Under a plan, writes stay in the run: later reads see them, and
+  --- the file on the disk is unchanged.
   ---@param path string
   ---@param mode? string as in plain Lua; default `"r"`
   ---@return file*? file nil if the system refuses
@@ -476,14 +489,14 @@ io = {
     return stdout:write(...)
   end,
   --- Reads from standard input, as in plain Lua.
-  ---@param ... string|integer what to read, such as `"l"` for a line and `"a"` for all; default `"l"`
+  ---@param ... string|integer formats, such as `"l"` for a line and `"a"` for all; default `"l"`
   ---@return any ...
   read = function(...)
     return stdin:read(...)
   end,
   --- Iterates over the lines of a file, or of standard input.
   ---@param path? string without it standard input
-  ---@param ... string|integer what to read, as in `io.read`
+  ---@param ... string|integer formats, as in `io.read`
   ---@return fun(): any ...
   lines = function(path, ...)
     if path == nil then
@@ -495,7 +508,7 @@ io = {
     end
     return file:lines(...)
   end,
-  --- Whether a value is an open or a closed file.
+  --- Returns `"file"` or `"closed file"`, or nil for a value that is not a file.
   ---@param value any
   ---@return "file"|"closed file"|nil kind
   type = io.type,
@@ -514,25 +527,25 @@ io = {
   popen = no_access("io.popen", "process.run, with --allow-run"),
 }
 
---- Times, and the environment within what was granted by `--allow-env` or the manifest of the
---- runbook. In tests the time is that of `clock`.
+--- Times, and environment variables within the permissions granted by `--allow-env` or the
+--- runbook's manifest. In tests the time is that of `clock`.
 os = {
-  --- Seconds of processor time, as in plain Lua.
+  --- Returns the processor time in seconds, as in plain Lua.
   ---@return number
   clock = os.clock,
-  --- A date as text or as a table, as in plain Lua. `time` has dates as AWS writes them.
+  --- Formats a date as text or a table, as in plain Lua. `time` has dates in AWS's format.
   ---@param format? string
   ---@param time? integer seconds since 1970; default now
   ---@return string|osdate
   date = function(format, time)
     return native_date(format, time or host.now() // 1000)
   end,
-  --- Seconds between two times, as in plain Lua.
+  --- Returns the seconds between two times, as in plain Lua.
   ---@param later integer
   ---@param earlier integer
   ---@return number
   difftime = os.difftime,
-  --- Seconds since 1970, of now or of a table with `year`, `month`, `day` and so on.
+  --- Returns the seconds since 1970, now or of a table with `year`, `month`, `day` and so on.
   ---@param date? table
   ---@return integer
   time = function(date)
@@ -541,12 +554,12 @@ os = {
     end
     return native_time(date)
   end,
-  --- An environment variable, nil if it is not set. Raises an error of kind "permission" that names
-  --- the missing flag.
+  --- Returns an environment variable; nil if it is not set. Raises an error of kind "permission"
+  --- that names the missing flag.
   ---@param name string
   ---@return string?
   getenv = host.getenv,
-  --- Ends the script at once, with that exit code. What is under way is finished first, and the
+  --- Ends the script at once, with an exit code. Calls in progress are completed first, so the
   --- journal is complete.
   ---@param code? integer|boolean from 0 to 255; true is 0, false is 1; default 0
   exit = function(code)
@@ -586,8 +599,8 @@ string.dump = nil
 -- Lua runs message handlers without hooks, so a script could not be stopped in one.
 local STOPPED = host.stopped
 
---- As in plain Lua, but a script that is being stopped does not call the handler. `try` is simpler,
---- and gives whatever is raised the form of our errors.
+--- As in plain Lua, except that the handler is not called while the script is being stopped. `try`
+--- is simpler, and converts every raised value into an error table.
 ---@param f function
 ---@param message_handler function
 ---@param ... any arguments of the function
@@ -673,7 +686,10 @@ local loading = {}
 
 local function run_module(name, chunk, ...)
   if loading[name] then
-    host.fail("script", "require: module '" .. name .. "' requires itself, directly or through another")
+    host.fail(
+      "script",
+      "require: module '" .. name .. "' requires itself, directly or through another"
+    )
   end
   loading[name] = true
   -- Cleanup that also runs if the module fails or is stopped.
@@ -728,9 +744,8 @@ for _, name in ipairs(host.modules) do
   is_stdlib[name] = true
 end
 
---- A module: one of iamlua's, or a file beside the script: `require("lib.tags")` runs
---- `lib/tags.lua` in the folder of the script, once. Raises an error of kind "script" if there is
---- none.
+--- Loads a module: one of iamlua's, or a file beside the script. `require("lib.tags")` runs
+--- `lib/tags.lua` in the script's folder, once. Raises an error of kind "script" if neither exists.
 ---@param name string
 ---@return any
 function require(name)
@@ -926,8 +941,8 @@ native_setmetatable(_G, {
   end,
 })
 
---- The arguments of the command line behind the script, and the script itself at 0. `runbook` makes
---- flags of them.
+--- Arguments of the command line after the script, and the script itself at index 0. `runbook`
+--- parses them as flags.
 ---@type string[]
 arg = { [0] = host.script, unpack(host.args) }
 

@@ -1,13 +1,17 @@
---- Results on standard output, in the format that the operator chose with `--output`: `table`, `json`, `jsonl` or `csv`.
+--- Results on standard output, in the format chosen with `--output`: `table`, `json`, `jsonl` or
+--- `csv`.
 ---
---- `report(rows)` writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON lines and CSV are written row by row, so that a
---- listing of any length needs no memory; a table has to be collected. No rows are `[]`, a lone heading, or a note on standard error.
+--- `report(rows)` writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON
+--- lines and CSV are streamed row by row, so memory use does not grow with the listing. A table is
+--- collected first. Without rows the output is `[]`, only the heading, or a note on standard error.
 ---
 --- ```lua
---- report(iam.profiles.each(), { columns = { "name", "role", { key = "tags.Owner", title = "OWNER" } } })
+--- local owner = { key = "tags.Owner", title = "OWNER" }
+--- report(iam.profiles.each(), { columns = { "name", "role", owner } })
 --- ```
 ---
---- Numbers can be drawn as bars, and rows come in groups, each a table of its own; in the other formats these are plain columns:
+--- Numbers can be drawn as bars, and rows can be grouped, one table per group. In the other formats
+--- these are plain columns:
 ---
 --- ```lua
 --- report({
@@ -17,7 +21,7 @@
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
 ---@class report
----@field format report.Format what the operator chose
+---@field format report.Format the format chosen with `--output`
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
 local report = {}
 
@@ -27,17 +31,22 @@ local json = require("json")
 
 ---@alias report.Format "table"|"json"|"jsonl"|"csv"
 
+--- Options of a report. Without `columns`, an iterator written as CSV has the keys of its first
+--- row. With `group`, a table is split into one table per value, and the value is the heading of
+--- its first column.
 ---@class report.Options
----@field columns? (string|report.Column)[] what to show. Default: every key of the rows, `name` first; for an iterator as CSV, those of the first row.
----@field format? report.Format instead of the operator's
----@field group? string the column by whose value rows belong together: in a table they are one of their own, and the value is the heading of its first column
+---@field columns? (string|report.Column)[] the columns to show. Default: every key, `name` first
+---@field format? report.Format overrides `--output`
+---@field group? string the column whose value groups the rows
 
+--- Column of a report. A `key` with a dot is a field of a table in the row. Bars are scaled to the
+--- largest number of the table, which gets the longest bar that fits.
 ---@class report.Column
----@field key? string the field of a row, or of a table in it: `"tags.Owner"`; also the name in JSON and CSV
----@field title? string the heading of the table; the default is made of the key
----@field value? fun(row: table): any makes the value from the row
+---@field key? string the field of a row, such as `"tags.Owner"`; also the name in JSON and CSV
+---@field title? string the heading in a table. Default: made from the key
+---@field value? fun(row: table): any computes the value from the row
 ---@field align? "left"|"right" default: right if every value is a number
----@field bar? boolean whether a bar stands beside each number of a table; the largest of the table has the longest that fits
+---@field bar? boolean a bar beside each number in a table
 
 local FORMATS = { "table", "json", "jsonl", "csv" }
 local COLUMN_KEYS = { "key", "title", "value", "align", "bar" }
@@ -88,9 +97,21 @@ local function column_of(given, at, name)
     host.check_options(name .. ": " .. where, given, COLUMN_KEYS)
   end
   local key, title, value, align = column.key, column.title, column.value, column.align
-  check(key == nil or type(key) == "string", name, where .. ": key must be a string, got " .. type(key))
-  check(title == nil or type(title) == "string", name, where .. ": title must be a string, got " .. type(title))
-  check(value == nil or type(value) == "function", name, where .. ": value must be a function, got " .. type(value))
+  check(
+    key == nil or type(key) == "string",
+    name,
+    where .. ": key must be a string, got " .. type(key)
+  )
+  check(
+    title == nil or type(title) == "string",
+    name,
+    where .. ": title must be a string, got " .. type(title)
+  )
+  check(
+    value == nil or type(value) == "function",
+    name,
+    where .. ": value must be a function, got " .. type(value)
+  )
   check(
     align == nil or align == "left" or align == "right",
     name,
@@ -285,7 +306,8 @@ local function iterate(rows, name)
 end
 
 local function is_rows(rows)
-  return host.is_callable(rows) or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
+  return host.is_callable(rows)
+    or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
 end
 
 ----------------------------------------------------------------------------------------------- Bars
@@ -325,7 +347,8 @@ local function draw_bars(columns, rows, numbers)
   if count == 0 then
     return
   end
-  local free = ((host.width() or DEFAULT_WIDTH) - width_without_bars(columns, rows, widths)) // count
+  local free = ((host.width() or DEFAULT_WIDTH) - width_without_bars(columns, rows, widths))
+    // count
   for i, column in ipairs(columns) do
     if column.bar then
       -- Below a heading wider than the numbers, the bar uses the rest of the heading's width.
@@ -349,7 +372,8 @@ local function render(columns, rows)
   local heads, right = {}, {}
   for i, column in ipairs(columns) do
     heads[i] = column.title
-    right[i] = column.align == "right" or (column.align == nil and column.is_number and not column.is_text)
+    right[i] = column.align == "right"
+      or (column.align == nil and column.is_number and not column.is_text)
     right[i] = right[i] and not column.bar
   end
   return host.render_table(heads, rows, right)
@@ -360,7 +384,10 @@ local function columns_in_group(columns, group, key)
   local kept = {}
   for _, column in ipairs(columns) do
     if column.key ~= key then
-      kept[#kept + 1] = setmetatable({ title = #kept == 0 and heading(group) or nil }, { __index = column })
+      kept[#kept + 1] = setmetatable(
+        { title = #kept == 0 and heading(group) or nil },
+        { __index = column }
+      )
     end
   end
   return kept
@@ -415,7 +442,8 @@ end
 local function write_csv(next_row, columns, rows)
   local row = next_row()
   if not columns and row then
-    columns = type(rows) == "table" and rawlen(rows) > 0 and columns_of_rows(rows) or columns_of_row(row)
+    columns = type(rows) == "table" and rawlen(rows) > 0 and columns_of_rows(rows)
+      or columns_of_row(row)
   end
   if not columns or #columns == 0 then
     return
@@ -454,13 +482,15 @@ local function format_of(options, name)
     end
   end
   local near = type(format) == "string" and utf8.len(format) and host.nearest(format, FORMATS)
-  local hint = near and "did you mean '" .. near .. "'?" or "there is " .. table.concat(FORMATS, ", ")
+  local hint = near and "did you mean '" .. near .. "'?"
+    or "there is " .. table.concat(FORMATS, ", ")
   return host.fail("argument", name .. ": there is no format " .. inspect(format), hint)
 end
 
 ------------------------------------------------------------------------------------------ Functions
 
---- Writes one record: a line for each field in a table, one object in JSON. Raises an argument error for a wrong option.
+--- Writes one record: a table with a line for each field, or one JSON object. Raises an argument
+--- error for an invalid option.
 ---@param record table
 ---@param options? report.Options
 function report.record(record, options)
@@ -485,7 +515,8 @@ function report.record(record, options)
   end
 end
 
---- Writes a line for people on standard error, whatever the format of the results. Line breaks in it are kept.
+--- Writes a message on standard error, whatever the format of the results. Its line breaks are
+--- kept.
 ---@param text string
 function report.note(text)
   check(type(text) == "string", "report.note", "the text must be a string, got " .. type(text))
@@ -502,11 +533,16 @@ local function call(_, rows, options)
   local name = "report"
   options = host.check_options(name, options, OPTIONS)
   local group = options.group
-  check(group == nil or type(group) == "string", name, "group must name a column, got " .. type(group))
+  check(
+    group == nil or type(group) == "string",
+    name,
+    "group must name a column, got " .. type(group)
+  )
   check(
     is_rows(rows),
     name,
-    "the rows must be an array or an iterator, got " .. (type(rows) == "table" and "one record" or type(rows)),
+    "the rows must be an array or an iterator, got "
+      .. (type(rows) == "table" and "one record" or type(rows)),
     type(rows) == "table" and "report.record writes one record" or nil
   )
   local format = format_of(options, name)

@@ -1,15 +1,15 @@
---- A script that declares itself: `runbook { … }` at its beginning says what the script is for,
---- which parameters it takes, and what it may do. The parameters become flags of `iamlua run
---- SCRIPT`, with `--help`; what is wrong with the command line is said before anything runs; no
---- function of `iam` outside of `allow` can be called afterwards.
+--- Declaration of a runbook: `runbook { … }` at the beginning of a script states its purpose, its
+--- parameters and its permissions. The parameters become flags of `iamlua run SCRIPT`, with
+--- `--help`. Errors of the command line are reported before anything runs. Afterwards, functions of
+--- `iam` outside of `allow` cannot be called.
 ---
---- A script without `params` and `args` finds its own options after a lone `--`. With `args` they
---- are not checked, so that a misspelt option of iamlua is one of the script's.
+--- A script without `params` and `args` gets its own options after `--`. With `args` they are not
+--- checked, so a misspelt option of iamlua is passed to the script.
 ---
 --- A parameter is secret if a word of its name suggests it, such as `password`, `db_token`,
---- `secret`, `credential`, `auth` or `api_key`. `partition_key`, `sort_key` and `public_key` are
---- not, and neither are parameters with `choices`, files, durations and booleans. `secret = true`
---- and `secret = false` hold instead.
+--- `secret`, `credential`, `auth` or `api_key`. Not secret are `partition_key`, `sort_key` and
+--- `public_key`, and parameters with `choices`, files, durations and booleans. `secret = true` or
+--- `secret = false` overrides this.
 ---
 --- ```lua --owner ops
 --- local p = runbook {
@@ -44,26 +44,35 @@ local setmetatable = setmetatable
 local quote, visible = inspect.quote, inspect.visible
 local open, exit = io.open, os.exit
 
+--- Manifest of a runbook.
+---
+--- `schedule` takes five cron fields, or `@daily` and its like. `every` runs at the multiples of
+--- its duration since the beginning of 1970. `jitter` delays each start by up to that duration, so
+--- that jobs do not all start at once; the delay of a given moment is always the same.
+---
+--- `catch_up` is the policy for missed runs and for a run that was killed: `"once"` makes one run
+--- for all of them, `"skip"` none. The delay before a retry starts at `retry_delay` and doubles
+--- each time. Without `allow`, every function of `iam` may be called.
 ---@class runbook.Manifest
----@field description? string what the script does, for `--help`
+---@field description? string the purpose of the script, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
----@field args? boolean the script reads its arguments itself, unchecked, from `...`. Default: false
----@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
----@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
----@field timeout? string|number how long it may take
----@field schedule? string when it runs as a job of `iamlua schedule`: five cron fields, or `@daily` and its like
----@field timezone? string the time zone of `schedule`, such as `"Europe/Berlin"`. Default: UTC.
----@field every? string|number how often it runs as a job, instead of `schedule`: at the multiples of that time since the beginning of 1970
----@field jitter? string|number it begins up to so much later, always by the same time for the same moment, so that jobs do not all begin at once
----@field catch_up? "once"|"skip" what becomes of moments at which nobody could run it, and of a run that was killed: it runs once for all of them (the default), or they are left out
----@field retries? integer how often it is tried again after a failure. Default: 0.
----@field retry_delay? string|number how long it waits before that, and twice as long before each further time. Default: `"1m"`.
----@field on_failure? runbook.OnFailure who is told when the last try has failed
----@field permissions? runbook.Permissions what it wants to touch besides AWS; the operator is asked
+---@field args? boolean true to read unchecked arguments from `...` instead. Default: false
+---@field allow? string[] the functions of `iam` it may call, such as `"profiles.tag"`. Default: all
+---@field max_changes? integer|string the change limit: a number, or a share of profiles as `"5%"`
+---@field timeout? string|number the maximum duration of a run
+---@field schedule? string the schedule as a job of `iamlua schedule`, in cron fields
+---@field timezone? string the time zone of `schedule`, such as `"Europe/Berlin"`. Default: UTC
+---@field every? string|number the interval between runs as a job, instead of `schedule`
+---@field jitter? string|number the maximum delay of each start as a job
+---@field catch_up? "once"|"skip" the policy for missed runs. Default: `"once"`
+---@field retries? integer the maximum number of retries after a failure. Default: 0
+---@field retry_delay? string|number the delay before the first retry. Default: `"1m"`
+---@field on_failure? runbook.OnFailure the notification when retries are exhausted
+---@field permissions? runbook.Permissions access outside of AWS; the operator is asked
 
 ---@class runbook.OnFailure
----@field command? string[] a program and its arguments, which gets the failure as JSON on its standard input
----@field webhook? string an address to which the failure is posted as JSON
+---@field command? string[] a program and its arguments; the failure is JSON on its standard input
+---@field webhook? string the URL that receives the failure as a JSON POST request
 
 ---@class runbook.Permissions
 ---@field read? string[] files and folders
@@ -72,16 +81,21 @@ local open, exit = io.open, os.exit
 ---@field run? string[] programs
 ---@field net? string[] `HOST` or `HOST:PORT`, other than AWS's hosts and the run's endpoint
 
+--- Parameter of a runbook. Its default type is that of `default` or `choices`, else string.
+---
+--- A duration is converted to seconds. Naming a `file` on the command line permits the script to
+--- read it. Naming a `new_file` permits the script to write it. A new file must not exist yet,
+--- under a plan either, except for `-` (standard output), pipes and devices.
 ---@class runbook.Param
----@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it; naming a new file lets it write that one, which must not be there yet, under a plan either (`-` is standard output, and pipes and devices may be there).
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file"
 ---@field default? any
 ---@field required? boolean
 ---@field help? string
 ---@field pattern? string a regular expression for the whole value, or each item of a list
----@field min? number|string the least number, duration, or count of items
----@field max? number|string the greatest one
----@field choices? any[] the only values
----@field secret? boolean kept out of journal, plan file, log and errors. Default: by the name
+---@field min? number|string the minimum number, duration, or count of items
+---@field max? number|string the maximum number, duration, or count of items
+---@field choices? any[] the permitted values
+---@field secret? boolean hides it in journal, plan file, log and errors. Default: by its name
 
 -- The keys that a script may give are the fields that the classes above document.
 local MANIFEST_KEYS = host.fields_of("runbook.Manifest")
@@ -89,7 +103,8 @@ local ON_FAILURE_KEYS = host.fields_of("runbook.OnFailure")
 local PARAM_KEYS = host.fields_of("runbook.Param")
 local PERMISSIONS = host.fields_of("runbook.Permissions")
 local MAX_RETRIES = 100
-local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file", "new_file" }
+local TYPES =
+  { "string", "integer", "number", "boolean", "duration", "list", "map", "file", "new_file" }
 local VALUE_NAMES = {
   string = "TEXT",
   integer = "N",
@@ -136,7 +151,10 @@ end
 local function check_keys(t, known, where)
   for key in next, t do
     if not contains(known, key) then
-      wrong(where .. " has no " .. inspect(key), nearest_hint(key, known) or "there is " .. concat(known, ", "))
+      wrong(
+        where .. " has no " .. inspect(key),
+        nearest_hint(key, known) or "there is " .. concat(known, ", ")
+      )
     end
   end
 end
@@ -218,7 +236,8 @@ end
 
 -- Integer of a text, or nil: not hexadecimal, without spaces, within range.
 local function integer_of(text)
-  return find(text, "^[+-]?%d+$") and math_type(tonumber(text)) == "integer" and tonumber(text) or nil
+  return find(text, "^[+-]?%d+$") and math_type(tonumber(text)) == "integer" and tonumber(text)
+    or nil
 end
 
 local function number_of(text)
@@ -266,9 +285,13 @@ local function violation(param, value)
   end
   local unit = (param.type == "list" or param.type == "map") and " times" or ""
   if param.min and size < param.min then
-    return (unit == "" and "must be at least " or "must be given at least ") .. tostring(param.shown.min) .. unit
+    return (unit == "" and "must be at least " or "must be given at least ")
+      .. tostring(param.shown.min)
+      .. unit
   elseif param.max and size > param.max then
-    return (unit == "" and "must be at most " or "must be given at most ") .. tostring(param.shown.max) .. unit
+    return (unit == "" and "must be at most " or "must be given at most ")
+      .. tostring(param.shown.max)
+      .. unit
   end
   for _, item in ipairs(param.type == "list" and value or { value }) do
     if param.choices and not contains(param.choices, item) then
@@ -276,7 +299,8 @@ local function violation(param, value)
       for i, choice in ipairs(param.choices) do
         shown[i] = visible(tostring(choice))
       end
-      return "must be one of " .. concat(shown, ", ") .. ", got " .. visible(tostring(item)), nearest_hint(item, shown)
+      return "must be one of " .. concat(shown, ", ") .. ", got " .. visible(tostring(item)),
+        nearest_hint(item, shown)
     elseif param.pattern and not host.matches(param.pattern, item) then
       return "must match " .. param.pattern .. ", got " .. quote(item)
     end
@@ -340,7 +364,12 @@ local function choices_of(param, choices, where)
   check_type(choices, "table", where)
   if #choices == 0 then
     wrong(where .. " must be an array with at least one value")
-  elseif param.type ~= "string" and param.type ~= "integer" and param.type ~= "number" and param.type ~= "list" then
+  elseif
+    param.type ~= "string"
+    and param.type ~= "integer"
+    and param.type ~= "number"
+    and param.type ~= "list"
+  then
     wrong(where .. " are for strings, numbers and lists, and this is a " .. param.type)
   end
   local copy = {}
@@ -396,14 +425,20 @@ end
 
 local function param_of(name, spec)
   if type(name) ~= "string" or not find(name, "^%l[%l%d_]*$") then
-    wrong("a parameter cannot be called " .. inspect(name), "names have small letters, digits and _, such as dry_path")
+    wrong(
+      "a parameter cannot be called " .. inspect(name),
+      "names have small letters, digits and _, such as dry_path"
+    )
   end
   local where = "params." .. name
   local flag = flag_of(name)
   if name == "help" or name == "version" or contains(host.reserved, sub(flag, 3)) then
     wrong(where .. " cannot be used: " .. flag .. " is an option of iamlua itself")
   elseif type(spec) ~= "table" then
-    wrong(where .. " must be a table, got " .. type(spec), "write " .. name .. " = { default = … }")
+    wrong(
+      where .. " must be a table, got " .. type(spec),
+      "write " .. name .. " = { default = … }"
+    )
   end
   check_keys(spec, PARAM_KEYS, where)
   check_text(spec.type, where .. ".type")
@@ -435,7 +470,10 @@ local function param_of(name, spec)
   param.choices = choices_of(param, spec.choices, where .. ".choices")
   param.pattern = pattern_of(param, spec.pattern, where .. ".pattern")
   param.default = default_of(param, spec.default, where .. ".default")
-  param.is_suspected = spec.secret == nil and not param.choices and MAY_BE_SECRET[param.type] and host.suggests_secret(name)
+  param.is_suspected = spec.secret == nil
+    and not param.choices
+    and MAY_BE_SECRET[param.type]
+    and host.suggests_secret(name)
   param.secret = spec.secret or param.is_suspected
   param.is_plain = spec.secret == false
   return param
@@ -505,8 +543,12 @@ local function catch_up_of(word, where)
 end
 
 local function retries_of(retries, where)
-  if retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES) then
-    wrong(where .. " must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries))
+  if
+    retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES)
+  then
+    wrong(
+      where .. " must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries)
+    )
   end
   return retries
 end
@@ -514,7 +556,11 @@ end
 local function max_changes_of(changes, where)
   local is_share = type(changes) == "string" and find(changes, "^[%d.]+%%$") ~= nil
   if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
-    wrong(where .. ' must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
+    wrong(
+      where
+        .. ' must be a whole number that is not negative, or a share such as "5%", got '
+        .. inspect(changes)
+    )
   end
   return changes
 end
@@ -579,11 +625,19 @@ end
 
 local function manifest_of(given)
   if type(given) ~= "table" then
-    wrong("a table belongs here, got " .. type(given), "write runbook { description = …, params = { … } }")
+    wrong(
+      "a table belongs here, got " .. type(given),
+      "write runbook { description = …, params = { … } }"
+    )
   end
   check_keys(given, MANIFEST_KEYS, "the manifest")
   local manifest = {
-    shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
+    shown = {
+      timeout = given.timeout,
+      schedule = given.schedule,
+      timezone = given.timezone,
+      every = given.every,
+    },
   }
   for _, key in ipairs(MANIFEST_KEYS) do
     if not JOB_FIELDS[key] then
@@ -598,7 +652,10 @@ local function manifest_of(given)
   manifest.job = job_of(given, manifest)
   manifest.params, manifest.names = manifest.params[1], manifest.params[2]
   if manifest.args and #manifest.names > 0 then
-    wrong("params and args exclude each other", "the parameters are all that such a command line has")
+    wrong(
+      "params and args exclude each other",
+      "the parameters are all that such a command line has"
+    )
   end
   manifest.required = {}
   for _, name in ipairs(manifest.names) do
@@ -670,7 +727,11 @@ local function notes_on(param)
     notes[#notes + 1] = "can be repeated"
   end
   local default = param.shown.default
-  if default ~= nil and default ~= false and not (type(default) == "table" and next(default) == nil) then
+  if
+    default ~= nil
+    and default ~= false
+    and not (type(default) == "table" and next(default) == nil)
+  then
     notes[#notes + 1] = "default " .. shown_value(default)
   end
   return #notes > 0 and "(" .. concat(notes, "; ") .. ")" or nil
@@ -715,7 +776,12 @@ local function add_options(lines, manifest)
     add_wrapped(lines, "  " .. usage_of(param), concat(texts, " "), indent)
   end
   add_wrapped(lines, "  -h, --help", "show this", indent)
-  add_wrapped(lines, "", "The options of iamlua itself, such as --aws, --apply and --output, can follow too.", 2)
+  add_wrapped(
+    lines,
+    "",
+    "The options of iamlua itself, such as --aws, --apply and --output, can follow too.",
+    2
+  )
 end
 
 local function add_bounds(lines, manifest)
@@ -730,11 +796,14 @@ local function add_bounds(lines, manifest)
   end
   local limits = {}
   if manifest.max_changes then
-    limits[#limits + 1] = "at most " .. manifest.max_changes .. (manifest.max_changes == 1 and " change" or " changes")
+    limits[#limits + 1] = "at most "
+      .. manifest.max_changes
+      .. (manifest.max_changes == 1 and " change" or " changes")
   end
   if manifest.timeout then
     local given = manifest.shown.timeout
-    limits[#limits + 1] = "at most " .. (type(given) == "string" and given or tostring(given) .. "s")
+    limits[#limits + 1] = "at most "
+      .. (type(given) == "string" and given or tostring(given) .. "s")
   end
   add("Limits:", #limits > 0 and concat(limits, ", ") or nil)
   local every = manifest.shown.every
@@ -759,7 +828,8 @@ local function help_text(manifest)
     local param = manifest.params[name]
     usage = usage .. (param.required and " " .. usage_of(param) or "")
   end
-  lines[#lines + 1] = usage .. (manifest.args and " [options] [arguments of its own]" or " [options]")
+  lines[#lines + 1] = usage
+    .. (manifest.args and " [options] [arguments of its own]" or " [options]")
   lines[#lines + 1] = ""
   add_options(lines, manifest)
   local bounds = {}
@@ -774,7 +844,11 @@ end
 --------------------------------------------------------------------------------------- Command line
 
 local function wrong_usage(problem, hint)
-  host.fail("usage", problem, hint or "iamlua run " .. visible(host.script) .. " --help shows its options")
+  host.fail(
+    "usage",
+    problem,
+    hint or "iamlua run " .. visible(host.script) .. " --help shows its options"
+  )
 end
 
 -- Parameter of a flag, and whether it is negated, such as `--no-delete`.
@@ -816,7 +890,9 @@ end
 local function add_to_map(param, map, text)
   local at = find(text, "=", 1, true)
   if not at or at == 1 then
-    wrong_usage(param.flag .. " " .. without_value(param, "must look like KEY=VALUE, got " .. quote(text)))
+    wrong_usage(
+      param.flag .. " " .. without_value(param, "must look like KEY=VALUE, got " .. quote(text))
+    )
   end
   local key = sub(text, 1, at - 1)
   if map[key] ~= nil then
@@ -921,7 +997,10 @@ local function grant_files(manifest, given)
       end
     elseif param.type == "new_file" and path then
       if host.is_file(path) then
-        wrong_usage(param.flag .. ": " .. visible(path) .. " is there already", "remove it, or choose another name")
+        wrong_usage(
+          param.flag .. ": " .. visible(path) .. " is there already",
+          "remove it, or choose another name"
+        )
       end
       host.grant("write", path)
     end
@@ -938,7 +1017,8 @@ local function ask_for_permissions(manifest)
       else
         refused[#refused + 1] = text
         local flag = "--allow-" .. wanted.kind .. "=" .. visible(wanted.what)
-        flags[#flags + 1] = find(flag, "^[%w/._=+:@-]+$") and flag or "'" .. gsub(flag, "'", "'\\''") .. "'"
+        flags[#flags + 1] = find(flag, "^[%w/._=+:@-]+$") and flag
+          or "'" .. gsub(flag, "'", "'\\''") .. "'"
       end
     end
   end
@@ -1005,8 +1085,9 @@ local function declare(_, given)
   return guarded(manifest, values)
 end
 
---- Ends the script because its command line is wrong in a way that the declarations cannot say,
---- such as two flags that exclude each other. Always raises, an error of kind "usage": exit code 2.
+--- Reports a wrong command line that the declarations cannot express, such as two flags that
+--- exclude each other. Always raises an error of kind "usage", which ends the script with exit code
+--- 2.
 ---@param problem string
 ---@param hint? string
 function runbook.usage(problem, hint)

@@ -5,7 +5,8 @@
 local host = ...
 
 local native_match, find_plain = host.match_from, host.find_plain
-local concat, move, sort, rep, unpack = table.concat, table.move, table.sort, string.rep, table.unpack
+local concat, move, sort, rep, unpack =
+  table.concat, table.move, table.sort, string.rep, table.unpack
 local pack, sub, byte, char = table.pack, string.sub, string.byte, string.char
 local type, tostring, error, next, select = type, tostring, error, next, select
 local maxinteger, tointeger = math.maxinteger, math.tointeger

@@ -1,5 +1,5 @@
---- Several things at once in one script: coroutines that run while others wait for AWS. For the same work on many items there is
---- `bulk`.
+--- Concurrent tasks in one script: coroutines that run while others wait for AWS. For the same work
+--- on many items use `bulk`.
 ---
 --- ```lua
 --- local roles = task.spawn(function()
@@ -13,7 +13,7 @@ local task = {}
 
 local _, host = ...
 
---- A function that runs while others wait.
+--- Function that runs while others wait.
 ---@class task.Task
 local Task = { __name = "task" }
 Task.__index = Task
@@ -48,8 +48,8 @@ end
 
 --- Starts a function as a task. It runs while the others wait.
 ---
---- An error of a task that nobody waits for ends the run: at once if the script does not hold the
---- task any more, so that nobody can wait for it, else when the script ends.
+--- An error of a task that nothing waits for ends the run. It does so at once if the script no
+--- longer holds the task, otherwise at the end of the script.
 ---@param f function
 ---@param ... any arguments of the function
 ---@return task.Task
@@ -87,7 +87,8 @@ local function wait(t)
   return state.result
 end
 
---- Waits until a task has ended and returns what its function returned; raises its error if it failed.
+--- Waits for the end of a task and returns the results of its function. Raises the task's error if
+--- it failed.
 ---@param t task.Task
 ---@return any ...
 function task.wait(t)
@@ -99,8 +100,8 @@ function task.wait(t)
   return table.unpack(result, 2, result.n)
 end
 
---- Runs functions (or waits for tasks) at once and returns the first result of each, in order. All of them end before the first error,
---- if there is one, is raised.
+--- Runs functions (or waits for tasks) concurrently and returns the first result of each, in order.
+--- If any fails, the first error is raised after all have ended.
 ---
 --- ```lua
 --- local found = task.all {
@@ -113,7 +114,10 @@ end
 ---@return any[]
 function task.all(list)
   if type(list) ~= "table" then
-    host.fail("argument", "task.all: an array of functions or tasks belongs here, got " .. type(list))
+    host.fail(
+      "argument",
+      "task.all: an array of functions or tasks belongs here, got " .. type(list)
+    )
   end
   local tasks = {}
   for i, item in ipairs(list) do
@@ -140,13 +144,13 @@ function task.all(list)
   return results
 end
 
---- Whether the task has ended.
+--- Returns true if the task has ended.
 ---@return boolean
 function Task:done()
   return self.state.is_done
 end
 
---- Waits until it has ended: the same as `task.wait`.
+--- Waits for the end of the task, as `task.wait` does.
 ---@return any ...
 function Task:wait()
   return task.wait(self)

@@ -1,16 +1,18 @@
---- Functions for test files, besides everything that scripts have: `iamlua test` runs it, and
---- nothing else knows these globals.
+--- Functions for test files that `iamlua test` runs. They exist only there, in addition to
+--- everything that scripts have.
 ---
---- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless
---- it says otherwise. For each test the file is read anew, so what stands at its top or in a
---- `describe` is done before every test, and no test sees what another one has left behind.
+--- Every test runs in a separate Lua state, on a fresh account in memory. That is the example
+--- account, unless the test changes it. The file is loaded again for each test, so code at its top
+--- level or in a `describe` runs before every test, and tests cannot affect each other.
 ---
---- Test code may change its account as it likes, and read files beside the test file; what `bulk`
---- counts as failed in it is for the test to look at. More takes the same flags as for `iamlua
---- run`, such as `--allow-run=git`. Runbooks under test run no programs and touch no files of this
---- machine either, whatever their manifests ask for: they find what `fake` makes up, and what they
---- do is in the result of `run_runbook`. What it prints is shown when it fails. `iamlua.toml` does
---- not count.
+--- Test code may change its account freely, and read files beside the test file. Failed items of
+--- `bulk` do not fail a test by themselves. Further permissions are given by the same flags as for
+--- `iamlua run`, such as `--allow-run=git`. The output of a test is shown if it fails.
+--- `iamlua.toml` is ignored.
+---
+--- Runbooks under test run no programs and touch no files of this machine, whatever their manifests
+--- ask for. They see the programs and files that `fake` defines. Their use of them is in the result
+--- of `run_runbook`.
 ---
 --- ```lua
 --- describe("bulk_tag.lua", function()
@@ -30,9 +32,12 @@
 local host, offers = ...
 
 -- Tests may replace globals, to test a module with them; the code here must keep working.
-local type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen =
-  type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen
-local find, sub, gsub, gmatch, match = string.find, string.sub, string.gsub, string.gmatch, string.match
+local type, tostring, ipairs, next, select = type, tostring, ipairs, next, select
+local pcall, xpcall, error = pcall, xpcall, error
+local setmetatable, getmetatable = setmetatable, getmetatable
+local rawget, rawlen = rawget, rawlen
+local find, sub, gsub, gmatch, match =
+  string.find, string.sub, string.gsub, string.gmatch, string.match
 local utf8_len, utf8_offset, open_file = utf8.len, utf8.offset, io.open
 local concat, sort, unpack = table.concat, table.sort, table.unpack
 local math_type, tointeger, huge = math.type, math.tointeger, math.huge
@@ -85,12 +90,16 @@ local running, open_expectations = nil, {}
 
 local function no_definition(what)
   if running then
-    host.fail("script", what .. " cannot be called while a test runs", "put it beside the test, not into it")
+    host.fail(
+      "script",
+      what .. " cannot be called while a test runs",
+      "put it beside the test, not into it"
+    )
   end
 end
 
---- Puts tests together under a name. Descriptions can be inside of each other; a test's full name
---- has them all, with ` › ` between.
+--- Groups tests under a name. Groups can be nested; the full name of a test has all of their names,
+--- joined by ` › `.
 ---
 --- ```lua
 --- describe("profiles without an owner", function()
@@ -124,11 +133,12 @@ local function define(what, mode, name, f)
   no_definition(what)
   local names = { unpack(suite.names) }
   names[#names + 1] = name
-  tests[#tests + 1] = { name = concat(names, " › "), mode = mode, place = host.where(2), f = f, suite = suite }
+  tests[#tests + 1] =
+    { name = concat(names, " › "), mode = mode, place = host.where(2), f = f, suite = suite }
 end
 
---- Defines a test. It passes if its function returns, and fails if that raises an error: `expect`,
---- `assert` and `error` do, and so does a call of `iam` that fails.
+--- Defines a test. It passes if its function returns, and fails if the function raises an error, as
+--- `expect`, `assert`, `error` and a failing call of `iam` do.
 ---
 --- ```lua
 --- it("makes a profile at the root", function()
@@ -143,23 +153,23 @@ it = setmetatable({}, {
   end,
 })
 
---- Defines a test that is not run, and counted as skipped.
+--- Defines a test that is skipped.
 ---@param name string
 ---@param f fun()
 function it.skip(name, f)
   define("it.skip", "skip", name, f)
 end
 
---- Defines a test that is run alone: the others of the file, except those defined in this way too,
---- are skipped. For the time of work on it.
+--- Defines a test that runs alone: other tests of the file are skipped, except those defined in the
+--- same way. For use while working on it.
 ---@param name string
 ---@param f fun()
 function it.only(name, f)
   define("it.only", "only", name, f)
 end
 
---- Has a function called before each test of the description, or of the file. Those of outer
---- descriptions come first. The account is fresh when the first one is called.
+--- Registers a function to run before each test of the group, or of the file. Functions of outer
+--- groups run first. The account is fresh at that time.
 ---@param f fun()
 function before_each(f)
   check_function("before_each: what it is given", f)
@@ -167,9 +177,8 @@ function before_each(f)
   suite.before[#suite.before + 1] = f
 end
 
---- Has a function called after each test of the description, or of the file, also after one that
---- has failed. Those of inner descriptions come first. Temporary folders and the account go by
---- themselves.
+--- Registers a function to run after each test of the group, or of the file, also after a failed
+--- one. Functions of inner groups run first. Temporary folders and the account need no cleanup.
 ---@param f fun()
 function after_each(f)
   check_function("after_each: what it is given", f)
@@ -222,13 +231,14 @@ local function check_open_expectations()
   sort(places)
   if #places > 0 then
     local message = "expect(…) alone says nothing about its value: " .. concat(places, ", ")
-    error(setmetatable({
+    local err = {
       kind = "script",
       message = message,
       where = places[1],
       hint = "add what is expected, such as :to_equal(…)",
       traceback = "",
-    }, host.Error), 0)
+    }
+    error(setmetatable(err, host.Error), 0)
   end
 end
 
@@ -277,7 +287,11 @@ local MAX_DEPTH = 10000
 
 local function check_depth(depth)
   if depth > MAX_DEPTH then
-    wrong("the tables are nested deeper than can be compared: more than " .. MAX_DEPTH .. " are inside of each other")
+    wrong(
+      "the tables are nested deeper than can be compared: more than "
+        .. MAX_DEPTH
+        .. " are inside of each other"
+    )
   end
 end
 
@@ -383,7 +397,9 @@ end
 local function difference(expected, actual)
   local is_text = type(expected) == "string" and type(actual) == "string"
   local before, after = inspect(expected), inspect(actual)
-  local is_brief = is_short(before) and is_short(after) and (type(expected) ~= "table" or type(actual) ~= "table")
+  local is_brief = is_short(before)
+    and is_short(after)
+    and (type(expected) ~= "table" or type(actual) ~= "table")
   if is_brief and not (is_text and (find(expected, "\n") or find(actual, "\n"))) then
     return "expected " .. before .. "\ngot      " .. after
   elseif is_text then
@@ -400,8 +416,8 @@ end
 
 --------------------------------------------------------------------------------------- Expectations
 
---- Expectations of a value. Each function raises an error where it is not so, which names the
---- line of the test and shows the difference.
+--- Expectations of a value. An unmet expectation raises an error that names the line of the test
+--- and shows the difference.
 ---@class Expectation
 local Expectation = {}
 
@@ -421,7 +437,7 @@ local function judge(self, is_so, problem, opposite)
   end
 end
 
---- Turns what follows into its opposite: `not` is a word of Lua's own.
+--- Negates the next expectation. The usual name `not` is a keyword of Lua.
 ---
 --- ```lua
 --- expect(iam.profiles.tags("bastion")):never():to_have { Owner = "nobody" }
@@ -432,7 +448,7 @@ function Expectation:never()
   return self
 end
 
---- It is equal to another value: tables are, if all their fields are, however deep.
+--- Expects a value that is equal to another. Tables are compared by their fields, at any depth.
 ---
 --- ```lua
 --- iam.profiles.create { name = "web", tags = { Owner = "ops", Stage = "prod" } }
@@ -447,14 +463,15 @@ function Expectation:to_equal(expected)
   end)
 end
 
---- It is that very value, as `==` has it: a table only if it is the same one.
+--- Expects the identical value, as `==` compares it: a table only matches itself.
 ---@param expected any
 function Expectation:to_be(expected)
   judge(self, self.value == expected, function()
     if expected ~= expected and self.value ~= self.value then
       return "expected 0/0, which is not equal to itself", "to_equal takes it for equal"
     elseif is_equal(self.value, expected) then
-      return "the two tables are equal, but not the same one: " .. shown(expected), "to_equal compares what is in them"
+      return "the two tables are equal, but not the same one: " .. shown(expected),
+        "to_equal compares what is in them"
     end
     return difference(expected, self.value)
   end, function()
@@ -470,32 +487,32 @@ local function expect_that(self, is_so, what)
   end)
 end
 
---- It is nil.
+--- Expects nil.
 function Expectation:to_be_nil()
   expect_that(self, self.value == nil, "nil")
 end
 
---- It is true, and not only counted as true.
+--- Expects exactly `true`, not only a truthy value.
 function Expectation:to_be_true()
   expect_that(self, self.value == true, "true")
 end
 
---- It is false, and not nil.
+--- Expects exactly `false`, not nil.
 function Expectation:to_be_false()
   expect_that(self, self.value == false, "false")
 end
 
---- It counts as true: it is neither false nor nil.
+--- Expects a truthy value: neither false nor nil.
 function Expectation:to_be_truthy()
   expect_that(self, self.value, "what counts as true")
 end
 
---- It counts as false: it is false or nil.
+--- Expects a falsy value: false or nil.
 function Expectation:to_be_falsy()
   expect_that(self, not self.value, "false or nil")
 end
 
---- It is less than that: a number, or text such as a date.
+--- Expects a smaller value: a number, or text such as a date.
 ---@param limit number|string
 function Expectation:to_be_less_than(limit)
   if type(limit) ~= type(self.value) or (type(limit) ~= "number" and type(limit) ~= "string") then
@@ -504,11 +521,13 @@ function Expectation:to_be_less_than(limit)
   expect_that(self, self.value < limit, "less than " .. inspect(limit))
 end
 
---- It is greater than that: a number, or text such as a date.
+--- Expects a greater value: a number, or text such as a date.
 ---@param limit number|string
 function Expectation:to_be_greater_than(limit)
   if type(limit) ~= type(self.value) or (type(limit) ~= "number" and type(limit) ~= "string") then
-    wrong("to_be_greater_than: cannot compare " .. inspect(self.value) .. " with " .. inspect(limit))
+    wrong(
+      "to_be_greater_than: cannot compare " .. inspect(self.value) .. " with " .. inspect(limit)
+    )
   end
   expect_that(self, self.value > limit, "greater than " .. inspect(limit))
 end
@@ -522,7 +541,7 @@ local function judge_part(self, is_so, verb, part)
   end)
 end
 
---- Text has that text in it, or an array an element that is equal to that.
+--- Expects text that contains a text, or an array that contains an element equal to a value.
 ---
 --- ```lua
 --- expect("3 profiles tagged"):to_contain("3 profiles")
@@ -533,7 +552,10 @@ function Expectation:to_contain(part)
   local value = self.value
   local is_so = false
   if part == nil then
-    wrong("to_contain: what it should contain is nil, and nothing contains that", "to_be_nil is for that")
+    wrong(
+      "to_contain: what it should contain is nil, and nothing contains that",
+      "to_be_nil is for that"
+    )
   elseif type(value) == "string" then
     check_bytes("to_contain: what the text should contain", part)
     is_so = find(value, part, 1, true) ~= nil
@@ -542,14 +564,17 @@ function Expectation:to_contain(part)
       is_so = is_so or is_equal(item, part)
     end
   elseif type(value) == "table" then
-    wrong("to_contain: is for texts and arrays, and this table has names: " .. shown(value), "to_have is for those")
+    wrong(
+      "to_contain: is for texts and arrays, and this table has names: " .. shown(value),
+      "to_have is for those"
+    )
   else
     wrong("to_contain: is for texts and arrays, got " .. shown(value))
   end
   judge_part(self, is_so, "contain", part)
 end
 
---- Text matches a pattern of Lua's, somewhere in it.
+--- Expects text that matches a Lua pattern, anywhere in it.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
@@ -568,13 +593,14 @@ function Expectation:to_match(pattern)
   judge_part(self, at ~= nil, "match", pattern)
 end
 
---- A table has these fields, with values that are equal; it may have others, and so may the tables
---- in it. An array in it must have as many elements, and where an empty table is expected there
---- must be one.
+--- Expects a table with these fields and equal values. The table, and the tables in it, may have
+--- further fields. An array must have the same number of elements, and an empty table must be
+--- empty.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
---- expect(run.changes[1]):to_have { action = "TagInstanceProfile", after = { tags = { Owner = "ops" } } }
+--- local after = { tags = { Owner = "ops" } }
+--- expect(run.changes[1]):to_have { action = "TagInstanceProfile", after = after }
 --- ```
 ---@param fields table
 function Expectation:to_have(fields)
@@ -616,9 +642,9 @@ local function raises_as(err, expected)
   return ok and at ~= nil
 end
 
---- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind
---- (`"refused"`), whose message contains or matches that, or which has these fields. Returns the
---- error.
+--- Expects a function that raises an error: any, or one with a given code (`"NoSuchEntity"`) or
+--- kind (`"refused"`), with a message that contains or matches a text, or with given fields.
+--- Returns the error.
 ---
 --- ```lua
 --- local err = expect(function()
@@ -633,7 +659,10 @@ function Expectation:to_raise(expected)
   if expected ~= nil and type(expected) ~= "string" and type(expected) ~= "table" then
     wrong("to_raise: a code, a kind, a pattern or fields belong here, got " .. type(expected))
   elseif expected == "" or (type(expected) == "table" and next(expected) == nil) then
-    wrong("to_raise: " .. inspect(expected) .. " says nothing about the error", "to_raise() is for any error")
+    wrong(
+      "to_raise: " .. inspect(expected) .. " says nothing about the error",
+      "to_raise() is for any error"
+    )
   end
   local ok, err = pcall(self.value)
   local what = expected == nil and "an error" or "the error " .. shown(expected)
@@ -697,8 +726,8 @@ expectation_meta = {
   end,
 }
 
---- Says what a value should be: `expect(value):to_equal(…)`, with a colon. Alone it says nothing,
---- and a test that leaves it so fails.
+--- Starts an expectation: `expect(value):to_equal(…)`, with a colon. A test with an `expect` that
+--- has no assertion fails.
 ---@param value any
 ---@return Expectation
 function expect(value)
@@ -711,14 +740,17 @@ local expect_one = expect
 expect = function(...)
   if select("#", ...) > 1 then
     local problem = "expect takes one value, got " .. select("#", ...)
-    wrong(problem, "a call that returns several stands in parentheses of its own for the first: expect((f()))")
+    wrong(
+      problem,
+      "a call that returns several stands in parentheses of its own for the first: expect((f()))"
+    )
   end
   return expect_one((...))
 end
 
 ---------------------------------------------------------------------------------------- The account
 
---- The account of the test: it is in memory, fresh for each test, and gone afterwards.
+--- Account of the test. It is in memory, fresh for each test, and discarded afterwards.
 ---@class account
 account = {}
 
@@ -741,9 +773,9 @@ local function check_texts(value, before, path, depth)
   end
 end
 
---- Puts something else in place of everything in the account: what a file of `iamlua account
---- export` says, or a table of that shape. The file is looked for beside the test file, then in the
---- current folder. In a table `format` and `version` can be left out.
+--- Replaces the whole account by the contents of a file from `iamlua account export`, or by a table
+--- of the same shape. The file is searched for beside the test file, then in the current folder. In
+--- a table `format` and `version` are optional.
 ---
 --- ```lua
 --- account.import { profiles = { { name = "web", path = "/ec2/", tags = { Owner = "ops" } } } }
@@ -761,28 +793,28 @@ function account.import(what)
   offer("import", what)
 end
 
---- Everything in the account, as `iamlua account export` writes it: `.profiles`, `.roles`,
+--- Returns the whole account, as `iamlua account export` writes it: `.profiles`, `.roles`,
 --- `.policies`, `.account`.
 ---@return table
 function account.export()
   return offer("export")
 end
 
---- Begins anew with an account that is empty or the example account.
+--- Resets the account to the empty or the example account.
 ---@param contents "empty"|"example"
 function account.reset(contents)
   check_text("account.reset: what the account has", contents)
   offer("reset", contents)
 end
 
---- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or
---- nil makes it well again.
+--- Injects faults into the account, as `--faults` does: delay, throttling, errors, eventual
+--- consistency. `""` or nil removes them.
 ---
 --- ```lua
 --- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
 --- ```
 ---
---- Calls of `hold=…` wait until the faults are changed:
+--- Calls held by `hold=…` wait until the faults are changed:
 ---
 --- ```lua
 --- account.faults("hold=iam:GetRole")
@@ -792,7 +824,7 @@ end
 --- account.faults()
 --- ```
 ---
---- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.
+--- The lag of `iamlua test --lag` stays unless `lag=` is given; `lag=0` removes it.
 ---@param faults? string
 function account.faults(faults)
   if faults ~= nil then
@@ -801,8 +833,8 @@ function account.faults(faults)
   offer("faults", faults or "")
 end
 
---- Number of requests that the test has sent so far, by AWS action; those of its runbooks and
---- repeats are counted too.
+--- Returns the number of requests that the test has sent so far, by AWS action. Requests of its
+--- runbooks and retries are included.
 ---
 --- ```lua
 --- iam.profiles.tag("bastion", { Stage = "prod" })
@@ -815,23 +847,27 @@ end
 
 ------------------------------------------------------------------------------------------ The clock
 
---- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the
---- test and in the runbooks that it runs. When a test starts it shows the real time, and there it
---- stands: so dates can be told beforehand. It moves when it is moved, and when a script waits with
---- `time.sleep`, which takes its time. Writes that lag and a throttled account wait for real time
---- to pass, or for `clock.advance`.
+--- Clock of the test. It applies to the account, and to `time.now()` and `time.ago()` in the test
+--- and in the runbooks that it runs. It starts at the real time and stands still, so dates are
+--- predictable. `clock.set`, `clock.advance` and a `time.sleep` of a script move it; the sleep also
+--- takes its real time. Delayed consistency and throttling wait for real time, or for
+--- `clock.advance`.
 ---@class clock
 clock = {}
 
 local function retold(name, f, ...)
   local ok, result = pcall(f, ...)
   if not ok then
-    wrong(name .. ": " .. gsub(type(result) == "table" and result.message or tostring(result), "^time%.%w+: ", ""))
+    wrong(
+      name
+        .. ": "
+        .. gsub(type(result) == "table" and result.message or tostring(result), "^time%.%w+: ", "")
+    )
   end
   return result
 end
 
---- Sets the clock to that moment, later or earlier.
+--- Sets the clock to a time, later or earlier.
 ---
 --- ```lua
 --- clock.set("2026-01-01T00:00:00Z")
@@ -842,7 +878,7 @@ function clock.set(iso)
   offer("clock_set", retold("clock.set", require("time").parse, iso))
 end
 
---- Moves the clock on.
+--- Advances the clock by a duration.
 ---
 --- ```lua
 --- local profile = iam.profiles.create("new")
@@ -854,7 +890,7 @@ function clock.advance(length)
   offer("clock_advance", retold("clock.advance", require("time").seconds, length))
 end
 
---- What the clock shows, as ISO 8601 text.
+--- Returns the time of the clock as ISO 8601 text.
 ---@return string
 function clock.now()
   return require("time").now()
@@ -862,10 +898,10 @@ end
 
 ---------------------------------------------------------------------------------------- The machine
 
---- Programs, files and variables that a test makes up for the runbooks that it runs. A runbook
---- still needs the permission, by its manifest or by an option of `run_runbook`. What is not made
---- up, and not granted to `iamlua test` by a flag such as `--allow-run=git`, is not there: an error
---- says so.
+--- Fake programs, files and environment variables for the runbooks of a test. A runbook still needs
+--- the permission, by its manifest or by an option of `run_runbook`. Everything that is neither
+--- fake nor granted to `iamlua test` by a flag such as `--allow-run=git` does not exist; its use
+--- raises an error.
 ---
 --- ```lua
 --- fake.process("date", { stdout = "2026-01-01\n" })
@@ -889,10 +925,10 @@ fake = {}
 
 ---@class fake.End
 ---@field code? integer the exit code, from 0 to 255. Default: 0.
----@field stdout? string what it writes on its standard output. Default: nothing.
----@field stderr? string what it writes on its standard error. Default: nothing.
----@field args? string[] arguments that this result is for. Default: any
----@field error? string reason for which it cannot start: `process.run` raises it, of kind "io"
+---@field stdout? string the standard output. Default: empty
+---@field stderr? string the standard error. Default: empty
+---@field args? string[] the arguments of the call that this result is for. Default: any
+---@field error? string failure to start: `process.run` raises it, as an error of kind "io"
 
 local END_FIELDS = { "code", "stdout", "stderr", "args", "error" }
 
@@ -910,9 +946,9 @@ local function end_of(given)
   return { code = code, stdout = given.stdout, stderr = given.stderr, error = given.error }
 end
 
---- Makes a program up: `process.run` of a runbook returns that result, and nothing runs. An array
---- of results is for one call after the other, the last one for all further calls too. One with the
---- same `args` as the call goes before one without, and of others the latest.
+--- Fakes a program: `process.run` of a runbook returns the result, and nothing runs. The results of
+--- an array are used one after the other; the last one is repeated. A result with the same `args`
+--- as the call takes precedence over one without, and a later definition over an earlier one.
 ---
 --- ```lua
 --- fake.process("git", { args = { "rev-parse", "HEAD" }, stdout = "0a1b2c\n" })
@@ -920,7 +956,7 @@ end
 --- fake.process("kubectl", { error = "No such file or directory" })
 --- ```
 ---@param program string its name or path, as the runbook gives it
----@param result? fake.End|fake.End[] default: it ends with 0 and writes nothing
+---@param result? fake.End|fake.End[] default: exit code 0 and no output
 function fake.process(program, result)
   check_text("fake.process: the program", program)
   if result ~= nil and type(result) ~= "table" then
@@ -946,10 +982,11 @@ function fake.process(program, result)
   offer("fake_process", { program = program, args = words, ends = array(ends) })
 end
 
---- Makes a file up: runbooks read that text there, also where the machine has a file of that name.
---- What they write there, and to any other path that neither `temp_folder` nor a flag of `iamlua
---- test` has made real, is in `files` of the result of `run_runbook`. Without a text there is no
---- file: for a runbook that copes with that.
+--- Fakes a file: runbooks read that text, even if the machine has a file of that name. Without a
+--- text, the file does not exist, to test a runbook in that case.
+---
+--- Files that runbooks write are kept in `files` of the result of `run_runbook`, unless
+--- `temp_folder` or a flag of `iamlua test` has made their path real.
 ---
 --- ```lua
 --- fake.file("config.json", '{ "owner": "ops" }')
@@ -965,7 +1002,7 @@ function fake.file(path, text)
   offer("fake_file", path, text)
 end
 
---- Makes an environment variable up, for `os.getenv` in runbooks. Others are nil there.
+--- Fakes an environment variable for `os.getenv` in runbooks. All others are nil there.
 ---
 --- ```lua
 --- fake.env("STAGE", "prod")
@@ -980,52 +1017,59 @@ end
 
 ------------------------------------------------------------------------------------------- Runbooks
 
+--- Options of a test run of a runbook.
 ---@class run_runbook.Options
----@field mode? "apply"|"plan"|"read-only" what it does with changes: makes them, lists them, refuses them. Default "apply".
----@field output? "table"|"json"|"jsonl"|"csv" how results are written, as `--output`. Default "table".
----@field args? string[] more arguments, as they would stand on the command line
+---@field mode? "apply"|"plan"|"read-only" make, list or refuse changes. Default: "apply"
+---@field output? "table"|"json"|"jsonl"|"csv" the format, as `--output`. Default: "table"
+---@field args? string[] further arguments of the command line
 ---@field max_changes? integer|string as `--max-changes`
 ---@field timeout? string|number as `--timeout`
----@field confirm? boolean answer to the question for `permissions` of the manifest. Default: true
+---@field confirm? boolean the answer to the question for `permissions`. Default: true
 ---@field allow_read? string[] as `--allow-read`
 ---@field allow_write? string[] as `--allow-write`
 ---@field allow_env? string[] as `--allow-env`
 ---@field allow_run? string[] as `--allow-run`
 ---@field allow_net? string[] as `--allow-net`
 
+--- Change of a run. `before` and `after` have the fields `name`, `path`, `id`, `create_date`,
+--- `role` and `tags`.
 ---@class run_runbook.Change
----@field number integer its place among the changes of the run, from 1
+---@field number integer the number of the change in the run, from 1
 ---@field action string the AWS action, such as "TagInstanceProfile"
 ---@field subject "profile"|"role"
 ---@field name string the name of the profile or role
 ---@field arguments table the arguments of the call
----@field before? table the profile or role before: `name`, `path`, `id`, `create_date`, `role`, `tags`; nil where there was none
----@field after? table the same after it; nil where there is none any more
+---@field before? table the profile or role before the change; nil if it did not exist
+---@field after? table the profile or role after the change; nil if it was deleted
 ---@field outcome "done"|"failed"|"in_doubt"|"planned"
----@field error? string what AWS said, if it failed
----@field text string the change in words, as a plan shows it: `~ tag profile web: Owner → ops`
+---@field error? string AWS's message, for a failed change
+---@field text string the change as a plan shows it: `~ tag profile web: Owner → ops`
 
+--- Program or file write that a plan lists.
 ---@class run_runbook.Outside
----@field kind "run"|"write" a program that would run, or a file that would be written
+---@field kind "run"|"write" a program run, or a file write
 ---@field program? string of a program
 ---@field arguments? string[] of a program
 ---@field path? string of a file
 ---@field bytes? integer size of a file
 
+--- Program that a run started, real or fake.
 ---@class run_runbook.Process
 ---@field program string name or path, as the runbook gives it
 ---@field args string[]
----@field stdin? string what it was given to read
+---@field stdin? string its standard input
 
+--- Result of a test run. `stderr` has everything but the results: `log`, summaries, the plan, and
+--- the error that ended the run. Runs under test have no journal, so it names none.
 ---@class run_runbook.Result
 ---@field code integer the exit code
----@field stdout string the results
----@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
----@field changes run_runbook.Change[] the changes that it made, or planned, in order
----@field processes run_runbook.Process[] programs that it ran, real or fake; none under a plan
----@field files table<string, string> fake files that it wrote, or planned to write, by path
----@field outside run_runbook.Outside[] under a plan, the programs and files that it lists instead of running and writing them
----@field calls table<string, integer> the requests that it sent, by AWS action
+---@field stdout string the results on standard output
+---@field stderr string the messages on standard error
+---@field changes run_runbook.Change[] changes that were made or planned, in order
+---@field processes run_runbook.Process[] programs that were run, real or fake; none under a plan
+---@field files table<string, string> fake files that were written or planned, by path
+---@field outside run_runbook.Outside[] programs and file writes that a plan lists
+---@field calls table<string, integer> the number of requests, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
 
 local OPTIONS = {
@@ -1075,7 +1119,8 @@ local function words_of(params, more)
     words[#words + 1] = word
   end
   for _, name in ipairs(sorted_names(params, "run_runbook: the parameters")) do
-    local value, flag, what = params[name], "--" .. gsub(name, "_", "-"), "run_runbook: the parameter " .. name
+    local value, flag, what =
+      params[name], "--" .. gsub(name, "_", "-"), "run_runbook: the parameter " .. name
     if not find(name, "^%l[%l%d_]*$") then
       local hint = "names have small letters, digits and _, such as dry_path"
       wrong(what .. " has a name that no parameter can have", hint)
@@ -1114,11 +1159,12 @@ local function texts_of(name, value)
 end
 
 --- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run`
---- would: in a Lua of its own, with its parameters as flags (`dry_path = true` is `--dry-path`,
---- false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
---- permissions that its manifest asks for, and no others, on the machine that `fake` makes up. The
---- file is looked for beside the test file, then in the current folder. However the runbook ends,
---- that is a result.
+--- would. It runs in a separate Lua state, with the permissions of its manifest and no others, on
+--- the machine that `fake` defines.
+---
+--- Parameters become flags: `dry_path = true` is `--dry-path`, false is `--no-dry-path`, a list
+--- repeats its flag, and a map becomes `KEY=VALUE`. The file is searched for beside the test file,
+--- then in the current folder. A failure of the runbook is a result, not an error.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops", path = "/ec2/" }, { mode = "plan" })
@@ -1143,7 +1189,8 @@ function run_runbook(path, params, options)
       check_text("run_runbook: " .. name, options[name])
     end
   end
-  local timeout = options.timeout ~= nil and retold("run_runbook: timeout", require("time").seconds, options.timeout)
+  local timeout = options.timeout ~= nil
+    and retold("run_runbook: timeout", require("time").seconds, options.timeout)
   local given = {
     mode = options.mode,
     output = options.output,
@@ -1162,16 +1209,16 @@ function run_runbook(path, params, options)
   return result
 end
 
---- Makes a folder that is gone after the test, with files in it, and returns its path. The test may
---- read and write there; a runbook may if it is given the folder, or a file in it, in the ways in
---- which operators do that.
+--- Creates a temporary folder with files, and returns its path. It is removed after the test. The
+--- test may read and write there. A runbook may do so if it is given the folder or a file in it, in
+--- the ways in which operators do that. A key such as `a/b.txt` creates a subfolder.
 ---
 --- ```lua
 --- local folder = temp_folder { ["profiles.json"] = '[{ "name": "made", "path": "/new/" }]' }
 --- run_runbook("ensure.lua", { file = folder .. "/profiles.json" })
 --- expect(iam.profiles.get("made").path):to_equal("/new/")
 --- ```
----@param files? table<string, string> what is in them, by name; `a/b.txt` is in a folder of its own
+---@param files? table<string, string> contents of the files, by name
 ---@return string path
 function temp_folder(files)
   if files ~= nil and type(files) ~= "table" then

@@ -1,6 +1,7 @@
---- Points in time as ISO 8601 text in UTC, such as `2026-01-02T03:04:05Z`, and lengths of time. Dates of profiles and roles have that form, to the
---- second, so `<` orders them: `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a
---- number of seconds.
+--- Points in time and durations. A point in time is ISO 8601 text in UTC, such as
+--- `2026-01-02T03:04:05Z`. Dates of profiles and roles have that form, to the second, so `<` orders
+--- them: `profile.create_date < time.ago("90d")`. A duration is text such as `"90s"`, `"15m"`,
+--- `"1h30m"`, `"7d"`, `"2w"`, or a number of seconds.
 ---
 --- ```lua
 --- for profile in iam.profiles.each() do
@@ -30,11 +31,13 @@ local function date_of(days)
   days = days + 719468
   local era = days // 146097
   local day_of_era = days % 146097
-  local year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+  local leap_days = day_of_era // 1460 - day_of_era // 36524 + day_of_era // 146096
+  local year_of_era = (day_of_era - leap_days) // 365
   local day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
   local from_march = (5 * day_of_year + 2) // 153
   local month = (from_march + 2) % 12 + 1
-  return era * 400 + year_of_era + (month <= 2 and 1 or 0), month, day_of_year - (153 * from_march + 2) // 5 + 1
+  local day = day_of_year - (153 * from_march + 2) // 5 + 1
+  return era * 400 + year_of_era + (month <= 2 and 1 or 0), month, day
 end
 
 local function month_length(year, month)
@@ -49,7 +52,15 @@ local function text_of(epoch)
   end
   local year, month, day = date_of(seconds // DAY)
   local rest = seconds % DAY
-  return string.format("%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE)
+  return string.format(
+    "%04d-%02d-%02dT%02d:%02d:%02dZ",
+    year,
+    month,
+    day,
+    rest // HOUR,
+    rest % HOUR // MINUTE,
+    rest % MINUTE
+  )
 end
 
 -- Seconds of an offset such as "Z", "+02:00", "-0530" or nothing; nil if it is invalid.
@@ -140,46 +151,53 @@ local function moved(name, value, sign)
   local seconds = duration(name, value)
   local text = text_of(host.now() / 1000 + sign * seconds)
   if not text then
-    host.fail("argument", name .. ": " .. tostring(value) .. " reaches out of the years from 1970 to 9999")
+    host.fail(
+      "argument",
+      name .. ": " .. tostring(value) .. " reaches out of the years from 1970 to 9999"
+    )
   end
   return text
 end
 
---- Now, as ISO 8601 text.
+--- Returns the current time as ISO 8601 text.
 ---@return string
 function time.now()
   return text_of(host.now() // 1000)
 end
 
---- Seconds since 1970, with a fraction.
+--- Returns the current time in seconds since 1970, with a fraction.
 ---@return number
 function time.epoch()
   return host.now() / 1000
 end
 
---- The point in time that far before now. Raises an argument error for what is no duration.
+--- Returns the time that lies a duration before now. Raises an argument error for an invalid
+--- duration.
 ---@param length string|number
 ---@return string
 function time.ago(length)
   return moved("time.ago", length, -1)
 end
 
---- The point in time that far after now. Raises an argument error for what is no duration.
+--- Returns the time that lies a duration after now. Raises an argument error for an invalid
+--- duration.
 ---@param length string|number
 ---@return string
 function time.after(length)
   return moved("time.after", length, 1)
 end
 
---- Reads ISO 8601 text into whole seconds since 1970. Takes a date alone, fractions (cut off) and offsets; without an offset it is UTC.
---- Raises an argument error for anything else.
+--- Parses ISO 8601 text into whole seconds since 1970. A date alone, fractions (truncated) and
+--- offsets are accepted; text without an offset is UTC. Raises an argument error for any other
+--- text.
 ---@param iso string
 ---@return integer
 function time.parse(iso)
   return parse("time.parse", iso)
 end
 
---- Writes seconds since 1970 as ISO 8601 text; a fraction is cut off. Raises an argument error out of the years from 1970 to 9999.
+--- Formats seconds since 1970 as ISO 8601 text, without the fraction. Raises an argument error
+--- outside of the years 1970 to 9999.
 ---@param epoch number
 ---@return string
 function time.format(epoch)
@@ -193,15 +211,16 @@ function time.format(epoch)
   return text
 end
 
---- How many whole seconds ago that was; negative for the future. Raises an argument error for what is no date.
+--- Returns the age of a date in whole seconds; negative for the future. Raises an argument error
+--- for an invalid date.
 ---@param iso string
 ---@return integer
 function time.since(iso)
   return host.now() // 1000 - parse("time.since", iso)
 end
 
---- How long ago that was, short and for people: `45s`, `12m`, `3h` up to two days, then `412d`; `in 3h` for the future. Raises an argument
---- error for what is no date.
+--- Returns the age of a date as short text: `45s`, `12m`, `3h` up to two days, then `412d`; `in 3h`
+--- for the future. Raises an argument error for an invalid date.
 ---@param iso string
 ---@return string
 function time.age(iso)
@@ -217,14 +236,16 @@ function time.age(iso)
   return prefix .. length // DAY .. "d"
 end
 
---- The seconds of a duration such as `"90d"` or `"250ms"`; a number stays as it is. Raises an argument error for anything else.
+--- Converts a duration such as `"90d"` or `"250ms"` into seconds. A number is unchanged. Raises an
+--- argument error for any other value.
 ---@param length string|number
 ---@return number
 function time.seconds(length)
   return duration("time.seconds", length)
 end
 
---- Waits. Other tasks go on meanwhile. Raises an argument error for what is no duration.
+--- Sleeps for a duration. Other tasks continue meanwhile. Raises an argument error for an invalid
+--- duration.
 ---@param length string|number
 function time.sleep(length)
   host.await(host.sleep(duration("time.sleep", length)))

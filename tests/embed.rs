@@ -407,7 +407,7 @@ fn caught_signals() -> Option<String> {
     status.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(|mask| mask.trim().to_owned())
 }
 
-/// What the test below does in a process of its own.
+/// Body of the test below, in a process of its own.
 fn in_a_hostile_environment() {
     let before = caught_signals();
     let host = planning();

@@ -188,7 +188,7 @@ fn every_lua_test_passes() {
     run_all(Duration::ZERO);
 }
 
-/// The same, with all scripts, on accounts that are as eventually consistent as IAM.
+/// Runs all Lua tests with all scripts on accounts that are as eventually consistent as IAM.
 #[test]
 fn every_lua_test_passes_where_reads_lag_behind() {
     run_all(Duration::from_secs(2));

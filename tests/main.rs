@@ -18,6 +18,7 @@ mod refusals;
 mod registry;
 mod schedule;
 mod session;
+mod style;
 mod terminal;
 mod usage;
 mod watch;

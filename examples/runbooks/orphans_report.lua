@@ -1,14 +1,19 @@
---- A job of `iamlua schedule`: on working days it lists the instance profiles that nobody uses and that are older than some days.
+--- Job of `iamlua schedule`: lists unused instance profiles older than some days, on working days.
 ---
 ---   iamlua schedule --dry-run examples/runbooks
 ---   iamlua schedule run orphans_report examples/runbooks
 ---
---- With IAMLUA_WEBHOOK in the environment (and `--allow-env=IAMLUA_WEBHOOK --allow-net=HOST`) its last failed try is posted there.
+--- When retries are exhausted, the failure is posted to the URL in IAMLUA_WEBHOOK. That needs
+--- `--allow-env=IAMLUA_WEBHOOK --allow-net=HOST`.
 
 local p = runbook {
   description = "Lists instance profiles that nobody uses and that are older than some days.",
   params = {
-    days = { default = 90, min = 0, help = "only profiles that were created so many days ago or earlier" },
+    days = {
+      default = 90,
+      min = 0,
+      help = "only profiles that were created so many days ago or earlier",
+    },
   },
   allow = { "usage.scan", "profiles.each" },
   schedule = "0 7 * * 1-5",
@@ -26,8 +31,13 @@ for profile in iam.profiles.each() do
   if profile.create_date < time.ago(p.days .. "d") then
     local verdict = scan:verdict(profile)
     if verdict.verdict ~= "used" then
-      rows[#rows + 1] =
-        { name = profile.name, path = profile.path, verdict = verdict.verdict, created = profile.create_date, reason = verdict.reason }
+      rows[#rows + 1] = {
+        name = profile.name,
+        path = profile.path,
+        verdict = verdict.verdict,
+        created = profile.create_date,
+        reason = verdict.reason,
+      }
     end
   end
 end

@@ -26,6 +26,7 @@ use crate::lua::{
     AtOnce, Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
     throttled_text,
 };
+use crate::session::journal::RunStatus;
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::signature::{self, SigningKey};
@@ -477,19 +478,19 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
 pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
     let has_made_some = session.made() > 0;
     let (status, error) = match result {
-        Ok(0) if session.journal().is_partial() => ("partial", None),
-        Ok(0) => ("done", None),
+        Ok(0) if session.journal().is_partial() => (RunStatus::Partial, None),
+        Ok(0) => (RunStatus::Done, None),
         Ok(code) => {
-            let status = if has_made_some { "partial" } else { "failed" };
+            let status = if has_made_some { RunStatus::Partial } else { RunStatus::Failed };
             (status, Some(format!("exit code {code}")))
         }
         Err(error) => {
             let status = match error.kind {
-                Kind::Interrupted => "interrupted",
-                Kind::Timeout => "timeout",
-                _ if has_made_some => "partial",
-                Kind::Refused | Kind::Protected | Kind::Permission => "refused",
-                _ => "failed",
+                Kind::Interrupted => RunStatus::Interrupted,
+                Kind::Timeout => RunStatus::Timeout,
+                _ if has_made_some => RunStatus::Partial,
+                Kind::Refused | Kind::Protected | Kind::Permission => RunStatus::Refused,
+                _ => RunStatus::Failed,
             };
             (status, Some(error.to_string()))
         }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::lua::cancel::{self, Canceller, Stop};
 use crate::lua::{self, Waker, processes};
 use crate::session::Session;
+use crate::session::journal::RunStatus;
 use crate::ui::terminal::say;
 
 /// Time after which a script that has not stopped is known to wait for a person, or to be in one
@@ -197,7 +198,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
             std::thread::sleep(STOP_GRACE);
         }
         let error = lua::timed_out();
-        let end = late.session().end("timeout", Some(error.to_string()));
+        let end = late.session().end(RunStatus::Timeout, Some(error.to_string()));
         let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
         say(error.describe().trim_end());
         leave_with(error.kind.exit_code().into());
@@ -214,7 +215,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
             if running.writes_in_flight() == 0 {
                 // Still running: it waits for a person, or is in one long operation of Lua's
                 // library. Nothing is lost by ending it once the outcomes are recorded.
-                let end = running.session().end("interrupted", Some("interrupted".into()));
+                let end = running.session().end(RunStatus::Interrupted, Some("interrupted".into()));
                 let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
                 say("error: interrupted");
                 leave();
@@ -356,7 +357,7 @@ impl Interrupts {
 
     /// Ends the process, once the known outcomes are recorded.
     async fn leave(&self) -> ! {
-        let end = self.session.end("interrupted", Some("interrupted".into()));
+        let end = self.session.end(RunStatus::Interrupted, Some("interrupted".into()));
         let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
         (self.restore)();
         leave()

@@ -17,7 +17,7 @@ const MAX_VALUES: u32 = 100;
 pub fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let describe =
-            |run: Run| (run.id.clone(), visible(format!("{}, {}", what(&run), run.status)));
+            |run: Run| (run.id.clone(), visible(format!("{}, {}", what(&run), run.status.name())));
         candidates(current, latest_runs().into_iter().map(describe))
     })
 }

@@ -15,6 +15,7 @@ use crate::escape::{visible, visible_but};
 use crate::schedule::listing::List;
 use crate::schedule::record::Execution;
 use crate::schedule::store::Store;
+use crate::session::Mode;
 use crate::state;
 use crate::ui::format::{count, number, time};
 use crate::ui::terminal;
@@ -118,7 +119,7 @@ fn outcome(execution: &Execution) -> String {
 }
 
 fn changes(execution: &Execution) -> String {
-    let planned = if execution.mode == "plan" { " planned" } else { "" };
+    let planned = if execution.mode == Mode::Plan { " planned" } else { "" };
     let mut text = format!("{}{planned}", number(execution.changes));
     if execution.failed > 0 {
         let _ = write!(text, ", {} failed", number(execution.failed));
@@ -173,8 +174,10 @@ fn matching(id: &str) -> Result<Vec<Execution>> {
 pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
     match matching(id).as_deref() {
         Ok([one]) => {
-            let why = match (one.mode.as_str(), one.changes + one.failed) {
-                ("apply", 1..) => "is not in the journal any more: it was removed by `runs prune`",
+            let why = match (one.mode, one.changes + one.failed) {
+                (Mode::Apply, 1..) => {
+                    "is not in the journal any more: it was removed by `runs prune`"
+                }
                 _ => "changed nothing",
             };
             Error::usage(format!("run {} of the job {} {why}", one.run, one.job))
@@ -199,10 +202,10 @@ fn describe(execution: &Execution) -> String {
     let took = took(execution).map_or(String::new(), |took| format!(", took {took}"));
     field("started", format!("{}{took}", date(execution.started)));
     if let Some(account) = &execution.account {
-        field("account", format!("{account}, mode {}", execution.mode));
+        field("account", format!("{account}, mode {}", execution.mode.name()));
     }
-    let hint = match (execution.mode.as_str(), execution.changes) {
-        ("apply", 1..) => format!("; `iamlua runs show {}` has them", execution.run),
+    let hint = match (execution.mode, execution.changes) {
+        (Mode::Apply, 1..) => format!("; `iamlua runs show {}` has them", execution.run),
         _ => String::new(),
     };
     field("changes", format!("{}{hint}", changes(execution)));

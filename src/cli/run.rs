@@ -196,11 +196,11 @@ impl Progress {
 pub enum LogLevel {
     /// All.
     Debug,
-    /// What happens.
+    /// Normal progress.
     Info,
-    /// What should be looked at.
+    /// Problems that do not stop the script.
     Warn,
-    /// What failed.
+    /// Failures.
     Error,
 }
 

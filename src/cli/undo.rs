@@ -19,8 +19,8 @@ use crate::app::run;
 use crate::app::signals;
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::{ApplyOptions, check_accounts};
-use crate::session::journal::About;
 use crate::session::journal::records::{RecordedChange, Records, Run, claim_undo, no_run};
+use crate::session::journal::{About, RunStatus};
 use crate::session::plan::Plan;
 use crate::session::recover;
 use crate::session::undo::{self, UndoPlan};
@@ -142,7 +142,7 @@ fn last(verb: Verb, records: &Records) -> Result<Option<Run>> {
 
 /// Locks the undo of a run for this process, if it is to be made.
 fn claim(is_made: bool, folder: &Path, run: &Run) -> Result<Option<File>> {
-    if run.status == "running" {
+    if run.status == RunStatus::Running {
         return Err(Error::new(Kind::Refused, format!("run {} is still running", run.id))
             .hint("wait for its end, or stop it"));
     }

@@ -9,7 +9,7 @@ pub(super) const RECORDS: [&Record; 4] = [&iam::PROFILE, &iam::ROLE, &iam::POLIC
 /// A tag, in a page of tags.
 pub(super) static TAG: Record = Record {
     name: "iam.Tag",
-    doc: "One tag, in a page of tags.",
+    doc: "Tag in a page of tags.",
     fields: &[
         Field { name: "key", ty: "string", doc: "Its key." },
         Field { name: "value", ty: "string", doc: "Its value; may be empty." },
@@ -19,55 +19,51 @@ pub(super) static TAG: Record = Record {
 /// An error, as functions raise it.
 pub(super) static ERROR: Record = Record {
     name: "iam.Error",
-    doc: "What every function raises, also readable as text by `tostring`.",
+    doc: "Error that functions raise. `tostring` returns it as text.",
     fields: &[
         Field {
             name: "kind",
             ty: "string",
-            doc: "What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `configuration`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.",
+            doc: "Category: `aws`, `connection`, `credentials`, `argument`, `usage`, `configuration`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.",
         },
         Field { name: "code", ty: "string?", doc: "AWS's error code, such as `NoSuchEntity`." },
-        Field { name: "message", ty: "string", doc: "What failed." },
+        Field { name: "message", ty: "string", doc: "Description of the failure." },
         Field { name: "operation", ty: "string?", doc: "The AWS action." },
         Field { name: "status", ty: "integer?", doc: "The HTTP status." },
         Field { name: "request_id", ty: "string?", doc: "The id to give to AWS support." },
-        Field { name: "retryable", ty: "boolean", doc: "Whether the same call may succeed later." },
-        Field { name: "hint", ty: "string?", doc: "What to do next." },
+        Field { name: "retryable", ty: "boolean", doc: "True if the same call may succeed later." },
+        Field { name: "hint", ty: "string?", doc: "Suggested next step." },
         Field { name: "where", ty: "string?", doc: "The position in the script." },
-        Field {
-            name: "traceback",
-            ty: "string?",
-            doc: "Where it was raised, and from where that was called.",
-        },
-        Field { name: "value", ty: "any", doc: "What the script raised, if it was not text." },
-        Field { name: "item", ty: "any", doc: "The item of `bulk` at which the whole ended." },
+        Field { name: "traceback", ty: "string?", doc: "Call stack at the raise." },
+        Field { name: "value", ty: "any", doc: "Raised value, if it was not text." },
+        Field { name: "item", ty: "any", doc: "Item of `bulk` that ended the operation." },
     ],
 };
 
 /// Fields of a page besides its entries.
 pub(super) const PAGE_FIELDS: &[Field] = &[
-    Field { name: "is_truncated", ty: "boolean", doc: "Whether there is a next page." },
-    Field { name: "marker", ty: "string?", doc: "Where the next page starts." },
+    Field { name: "is_truncated", ty: "boolean", doc: "True if there is a next page." },
+    Field { name: "marker", ty: "string?", doc: "Start of the next page." },
 ];
 
 /// Tables of the registry: name, summary and further text.
 pub(super) const MODULES: [(&str, &str, &str); 4] = [
     (
         "iam",
-        "AWS IAM instance profiles, and the roles in them.",
+        "AWS IAM instance profiles and their roles.",
         "Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: \
          `iam.profiles.tag { name = \"web\", tags = { Owner = \"ops\" } }`. Arguments are checked before anything is sent. \
          A failure raises an `iam.Error`; `try` returns it instead.",
     ),
     (
         "iam.profiles",
-        "Instance profiles: the containers that hand a role's credentials to EC2 instances.",
+        "Instance profiles: the containers that pass a role's credentials to EC2 instances.",
         "",
     ),
     ("iam.roles", "The roles that profiles need.", ""),
     (
         "iam.usage",
-        "Who uses instance profiles.",
+        "Usage of instance profiles.",
         "Of the account of its `iam`; for the run's own account there is the shorter `usage`, which says more.",
     ),
 ];

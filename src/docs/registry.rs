@@ -44,7 +44,7 @@ fn class(record: &Record) -> Item {
 fn page(record: &Record) -> Item {
     let mut item = Item::new(format!("{}Page", record.name), ItemKind::Class, "iam");
     item.ty = format!("{{ [integer]: {} }}", record.name);
-    "One page of a listing: the entries are its array part.".clone_into(&mut item.summary);
+    "Page of a listing, with the entries as its array part.".clone_into(&mut item.summary);
     item.fields = PAGE_FIELDS.iter().map(field).collect();
     item
 }

@@ -6,6 +6,8 @@ use super::item::{Item, ItemKind, ParamDoc, ReturnDoc};
 use super::{items, members, modules};
 
 const HEAD: &str = "-- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.\n";
+/// Maximum number of columns of a comment line. URLs may be longer.
+const WIDTH: usize = 100;
 /// Module whose functions the language server knows already.
 const PLAIN_LUA: &str = "lua";
 
@@ -124,36 +126,34 @@ fn library_function(out: &mut String, item: &Item) {
     if !item.generics.is_empty() {
         let _ = writeln!(out, "---@generic {}", item.generics);
     }
-    for param in &item.params {
-        tagged(out, "param", param);
-    }
+    params(out, &item.params.iter().collect::<Vec<_>>());
     returns(out, &item.returns);
     for overload in &item.overloads {
         let _ = writeln!(out, "---@overload {overload}");
     }
-    let params: Vec<_> = item.params.iter().map(|param| param.name.as_str()).collect();
+    let names: Vec<_> = item.params.iter().map(|param| param.name.as_str()).collect();
     // Methods are declared on the local table of their class.
     let name = match item.name.split_once(':') {
         Some((class, method)) => format!("{}:{method}", class.rsplit('.').next().unwrap_or(class)),
         None => item.name.clone(),
     };
-    let _ = writeln!(out, "function {name}({}) end", params.join(", "));
+    let _ = writeln!(out, "function {name}({}) end", names.join(", "));
 }
 
 fn describe(out: &mut String, item: &Item) {
     out.push_str(&comment_of(item));
 }
 
-/// Writes text as comment lines of at most 100 columns. Code and tables are unchanged.
+/// Writes text as comment lines of at most [`WIDTH`] columns. Code and tables are unchanged.
 fn write_text(out: &mut String, text: &str) {
-    let whole_words = textwrap::Options::new(100 - "--- ".len())
+    let whole_words = textwrap::Options::new(WIDTH - "--- ".len())
         .break_words(false)
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
     let mut is_code = false;
     for line in text.lines() {
         is_code ^= line.starts_with("```");
-        if is_code || line.starts_with(['|', ' ', '`', '-']) {
+        if is_code || line.starts_with("```") || line.starts_with(['|', ' ', '-']) {
             let _ = writeln!(out, "{}", format!("--- {line}").trim_end());
             continue;
         }
@@ -174,10 +174,11 @@ fn comment_of(item: &Item) -> String {
         write_text(&mut out, &item.text);
     }
     if !item.actions.is_empty() {
-        let link =
-            |action: &crate::spec::Action| format!("[{}]({})", action.name, action.reference());
-        let links: Vec<_> = item.actions.iter().map(link).collect();
-        let _ = write!(out, "---\n--- AWS: {}\n", links.join(", "));
+        // Without a title: with it most of these lines would be too long.
+        out.push_str("---\n--- AWS:\n");
+        for action in &item.actions {
+            let _ = writeln!(out, "--- - {}", action.reference());
+        }
     }
     for example in &item.examples {
         out.push_str("---\n--- ```lua\n");
@@ -193,18 +194,43 @@ fn class(out: &mut String, item: &Item) {
     describe(out, item);
     let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
     let _ = writeln!(out, "---@class {}{extends}", item.name);
-    for field in &item.fields {
-        tagged(out, "field", field);
+    for one in &item.fields {
+        field(out, one);
     }
     for overload in &item.overloads {
         let _ = writeln!(out, "---@overload {overload}");
     }
 }
 
-fn tagged(out: &mut String, tag: &str, one: &ParamDoc) {
+/// Writes a field. Language servers show comment lines above it as its description, so a text that
+/// is too long for its line is there.
+fn field(out: &mut String, one: &ParamDoc) {
+    let line = tag_line("field", one, &with_limits(one));
+    if line.chars().count() <= WIDTH {
+        let _ = writeln!(out, "{line}");
+    } else {
+        write_text(out, &with_limits(one));
+        let _ = writeln!(out, "{}", tag_line("field", one, ""));
+    }
+}
+
+/// Writes parameters. Texts that are too long for their line are paragraphs of the function.
+fn params(out: &mut String, params: &[&ParamDoc]) {
+    let is_long =
+        |one: &ParamDoc| tag_line("param", one, &with_limits(one)).chars().count() > WIDTH;
+    for one in params.iter().filter(|one| is_long(one)) {
+        out.push_str("---\n");
+        write_text(out, &format!("`{}`: {}", one.name, with_limits(one)));
+    }
+    for one in params {
+        let text = if is_long(one) { String::new() } else { with_limits(one) };
+        let _ = writeln!(out, "{}", tag_line("param", one, &text));
+    }
+}
+
+fn tag_line(tag: &str, one: &ParamDoc, text: &str) -> String {
     let mark = if one.is_optional && !one.ty.ends_with('?') { "?" } else { "" };
-    let line = format!("---@{tag} {}{mark} {} {}", one.name, one.ty, with_limits(one));
-    let _ = writeln!(out, "{}", line.trim_end());
+    format!("---@{tag} {}{mark} {} {text}", one.name, one.ty).trim_end().to_owned()
 }
 
 fn with_limits(one: &ParamDoc) -> String {
@@ -215,29 +241,40 @@ fn with_limits(one: &ParamDoc) -> String {
 fn registry_function(out: &mut String, item: &Item, table: &str) {
     let options: Vec<_> = item.params.iter().filter(|param| !param.is_positional).collect();
     let class = format!("{}.Options", item.name);
+    let overload = format!("---@overload {}", by_name(item));
+    let is_overload_long =
+        overload.chars().count() > WIDTH && item.params.iter().any(|one| one.is_positional);
     if !options.is_empty() {
         let _ = writeln!(out, "---@class {class}");
         for param in &options {
-            tagged(out, "field", param);
+            field(out, param);
+        }
+        out.push('\n');
+    }
+    let positional: Vec<_> = item.params.iter().filter(|param| param.is_positional).collect();
+    if is_overload_long {
+        let extends = if options.is_empty() { String::new() } else { format!(": {class}") };
+        let _ = writeln!(out, "---@class {}.Named{extends}", item.name);
+        for param in &positional {
+            field(out, param);
         }
         out.push('\n');
     }
     describe(out, item);
-    let positional: Vec<_> = item.params.iter().filter(|param| param.is_positional).collect();
-    for param in &positional {
-        tagged(out, "param", param);
-    }
-    let mut params: Vec<&str> = positional.iter().map(|param| param.name.as_str()).collect();
+    params(out, &positional);
+    let mut names: Vec<&str> = positional.iter().map(|param| param.name.as_str()).collect();
     if !options.is_empty() {
         let mark = if options.iter().any(|param| !param.is_optional) { "" } else { "?" };
         let _ = writeln!(out, "---@param options{mark} {class}");
-        params.push("options");
+        names.push("options");
     }
     returns(out, &item.returns);
-    if !positional.is_empty() {
-        let _ = writeln!(out, "---@overload {}", by_name(item));
+    if is_overload_long {
+        let _ = writeln!(out, "---@overload fun(named: {}.Named){}", item.name, results(item));
+    } else if !positional.is_empty() {
+        let _ = writeln!(out, "{overload}");
     }
-    let _ = writeln!(out, "function {table}.{}({}) end", item.short_name(), params.join(", "));
+    let _ = writeln!(out, "function {table}.{}({}) end", item.short_name(), names.join(", "));
 }
 
 /// Type of a registry function that is called with all arguments in one table.
@@ -250,9 +287,13 @@ fn by_name(item: &Item) -> String {
             format!("{}{mark}: {}", param.name, param.ty)
         })
         .collect();
-    let result: Vec<_> = item.returns.iter().map(|one| one.ty.as_str()).collect();
-    let colon = if result.is_empty() { "" } else { ": " };
-    format!("fun(named: {{ {} }}){colon}{}", fields.join(", "), result.join(", "))
+    format!("fun(named: {{ {} }}){}", fields.join(", "), results(item))
+}
+
+/// Types of the results of a function type, with the colon before them.
+fn results(item: &Item) -> String {
+    let types: Vec<_> = item.returns.iter().map(|one| one.ty.as_str()).collect();
+    if types.is_empty() { String::new() } else { format!(": {}", types.join(", ")) }
 }
 
 fn returns(out: &mut String, returns: &[ReturnDoc]) {

@@ -35,7 +35,7 @@ use crate::session::destination::Destination;
 use crate::session::journal::records::{
     Records, Run, claim_in_memory, claim_plan, claim_undo, no_run,
 };
-use crate::session::journal::{About, Claim, JournalLocation};
+use crate::session::journal::{About, Claim, JournalLocation, RunStatus};
 use crate::session::undo::{self, UndoSettings};
 use crate::session::{
     AccountLimiter, Gate, Mode, Notices, RecentChanges, Session, SessionConfig, recover,
@@ -494,7 +494,7 @@ impl Host {
     fn undo_of(&self, id: &str, captured: &Captured) -> Result<(Plan, String)> {
         let records = self.records()?.ok_or_else(|| no_run(id))?;
         let mut run = records.run(id)?;
-        if run.status == "running" {
+        if run.status == RunStatus::Running {
             return Err(Error::new(Kind::Refused, format!("run {} is still running", run.id))
                 .hint("wait for its end, or cancel it"));
         }

@@ -57,7 +57,8 @@ impl Plan {
         anstream::adapter::strip_str(&plan_text::plan(&self.0, full)).to_string()
     }
 
-    /// Content of the plan file: JSON with a checksum, which `iamlua show` and `iamlua apply` read too.
+    /// Content of the plan file: JSON with a checksum. `iamlua show` and `iamlua apply` read it
+    /// too.
     ///
     /// # Errors
     /// None that a caller could cause.

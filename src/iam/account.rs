@@ -27,7 +27,7 @@ const ASSUME_ROLE: Action = Action::sts("AssumeRole");
 /// The account as scripts see it.
 pub static ACCOUNT: Record = Record {
     name: "iam.Account",
-    doc: "The account that calls go to, and who makes them.",
+    doc: "Account of the connection, and its caller.",
     fields: &[
         Field { name: "id", ty: "string", doc: "The account's 12 digits." },
         Field {
@@ -39,29 +39,29 @@ pub static ACCOUNT: Record = Record {
         Field {
             name: "alias",
             ty: "string?",
-            doc: "The account's alias, if it has one and the caller may see it.",
+            doc: "The account's alias; nil without one, or if the caller may not see it.",
         },
         Field {
             name: "profiles",
             ty: "integer?",
-            doc: "How many instance profiles there are; nil if the caller may not see it.",
+            doc: "Number of instance profiles; nil if the caller may not see it.",
         },
         Field {
             name: "profiles_quota",
             ty: "integer?",
-            doc: "How many there may be: 1,000 unless AWS raised it.",
+            doc: "Quota of instance profiles: 1,000 unless AWS raised it.",
         },
-        Field { name: "roles", ty: "integer?", doc: "How many roles there are." },
-        Field { name: "roles_quota", ty: "integer?", doc: "How many there may be." },
+        Field { name: "roles", ty: "integer?", doc: "Number of roles." },
+        Field { name: "roles_quota", ty: "integer?", doc: "Quota of roles." },
         Field {
             name: "credentials",
             ty: "string",
-            doc: "The source of the credentials, with the file and line or the variable; never a secret.",
+            doc: "Source of the credentials, with file and line, or variable; never a secret.",
         },
         Field {
             name: "credentials_expiration",
             ty: "string?",
-            doc: "When the credentials end: ISO 8601, UTC; nil if they do not.",
+            doc: "Expiration of the credentials: ISO 8601, UTC; nil without one.",
         },
         Field { name: "region", ty: "string", doc: "The region of the connection." },
         Field {
@@ -93,8 +93,9 @@ pub static ENTRIES: &[Entry] = &[
             params: &[],
             positional: &[],
             returns: Returns::One(&ACCOUNT),
-            doc: "Says which account this is, who the caller is, and how much of the quota of profiles is used.",
-            long: "The caller's identity needs no permission. What the caller may not see of the rest is nil.",
+            doc: "Returns the account, the caller, and the use of the quotas.",
+            long: "The caller's identity needs no permission. Other fields that the caller may \
+                   not see are nil.",
             example: r#"
 local account = iam.account()
 assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)"#,
@@ -150,36 +151,38 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
                 Param::optional(
                     "profile",
                     Type::Text { min: 1, max: 255 },
-                    "The profile of ~/.aws/config whose credentials and region to use.",
+                    "Profile of ~/.aws/config for credentials and region.",
                 ),
                 Param::optional("region", Type::Text { min: 1, max: 64 }, "The AWS region."),
                 Param::optional(
                     "role_arn",
                     Type::RoleArn,
-                    "The role to assume, with the credentials found.",
+                    "Role to assume with the selected credentials.",
                 ),
                 Param::optional(
                     "external_id",
                     Type::Text { min: 2, max: 1224 },
-                    "What the role's owner asks for, if anything.",
+                    "External id that the role's trust policy requires, if any.",
                 ),
                 Param::optional(
                     "session_name",
                     Type::Text { min: 2, max: 64 },
-                    "The name of the session in the audit log. Default `iamlua`.",
+                    "Name of the session in the audit log. Default `iamlua`.",
                 ),
                 Param::optional(
                     "endpoint_url",
                     Type::Text { min: 8, max: 2048 },
-                    "Where to send the calls instead of AWS.",
+                    "Endpoint that replaces AWS's.",
                 ),
             ],
             positional: &[],
             returns: Returns::Module,
             doc: "Returns another `iam`, for another account or caller.",
-            long: "What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call. \
-                   On the local account `profile` and `endpoint_url` are refused, because they lead out of it. \
-                   An endpoint that is neither AWS's own nor the run's, by `endpoint_url` or by the profile, takes `--allow-net=HOST`, also under a plan.",
+            long: "Options that are left out are taken from this `iam`. The run's mode and \
+                   limits apply there too. The role is assumed at the first call. On the local \
+                   account `profile` and `endpoint_url` are refused, because they lead out of \
+                   it. An endpoint other than AWS's own or the run's, set by `endpoint_url` or \
+                   by the profile, needs `--allow-net=HOST`, also under a plan.",
             example: r#"
 local other = iam.connect { role_arn = iam.roles.get("reporting").arn }
 assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))"#,
@@ -188,7 +191,7 @@ assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))"#,
     },
 ];
 
-/// Who calls, and in which account.
+/// Caller and account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The account's 12 digits; none where an endpoint does not say.
@@ -236,18 +239,18 @@ pub async fn alias(clients: &Clients) -> Result<Option<String>> {
     Ok(aliases.account_aliases.into_iter().next())
 }
 
-/// How much there is in the account, and how much there may be.
+/// Numbers of entities in the account, and its quotas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountCounts {
     /// Instance profiles.
     pub profiles: Option<i64>,
-    /// How many there may be.
+    /// Quota of instance profiles.
     pub profiles_quota: Option<i64>,
     /// Roles.
     pub roles: Option<i64>,
-    /// How many there may be.
+    /// Quota of roles.
     pub roles_quota: Option<i64>,
-    /// How many managed policies a role may have.
+    /// Quota of managed policies per role.
     pub policies_per_role: Option<i64>,
 }
 

@@ -1,6 +1,7 @@
-//! The registry: every function of the Lua surface, one file per resource, specification and SDK call side by side. It owns
-//! how an AWS answer becomes a table of the Lua surface and how an SDK error becomes ours. It does not decide whether a call
-//! may be made: that is the gate's (`session`).
+//! The registry: every function of the Lua surface, one file per resource, specification and SDK
+//! call side by side. It owns the conversion of AWS answers into tables of the Lua surface, and of
+//! SDK errors into ours. It does not decide whether a call may be made: that is the gate's
+//! (`session`).
 
 mod account;
 mod documents;
@@ -39,7 +40,7 @@ pub use roles::{GET_ROLE, POLICY, ROLE, UPDATE_ASSUME_ROLE_POLICY, path_and_name
 /// The answer to a call that is under way.
 pub type Pending = BoxFuture<'static, Result<Value>>;
 
-/// What completes an entry of a listing.
+/// Function that completes an entry of a listing.
 pub type Enrich = fn(Arc<dyn Invoke>, Value) -> Pending;
 
 /// The way by which a function that is made of several calls makes each of them.
@@ -47,7 +48,8 @@ pub trait Invoke: Send + Sync {
     /// Makes one call. `entry` must be a [`Run::Read`] or a [`Run::Write`].
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending;
 
-    /// A way for the rest of what was begun: its calls are made even if the run is told to stop meanwhile.
+    /// A way for the rest of an operation in progress. Its calls are made even if the run is told
+    /// to stop meanwhile.
     fn finishing(&self) -> Arc<dyn Invoke>;
 
     /// A way whose reads are answered as AWS shows things, without what this process has just
@@ -120,30 +122,31 @@ impl Sdk {
     }
 }
 
-/// An action that changes the account: the call, and what it does to what it is about. Plans, the journal, undo and repeats
-/// after a lost answer are made from that.
+/// An action that changes the account: the call, and its effect on its subject. Plans, the journal,
+/// undo and retries after a lost answer are derived from it.
 #[derive(Debug)]
 pub struct Write {
-    /// What it is about: the profile or role in the argument `name`.
+    /// The subject: the profile or role in the argument `name`.
     pub subject: Subject,
-    /// What it does, in words that go before "profile web".
+    /// The effect, in words that precede "profile web".
     pub words: &'static str,
     /// The call.
     pub call: SdkCall,
     /// The state after it, if it succeeds, from its arguments and the state before.
     pub after: fn(&Args, Option<Snapshot>) -> Option<Snapshot>,
-    /// The code with which AWS answers the same call once it has been carried out; `None` if it then succeeds again.
+    /// The code with which AWS answers a repetition of the same call; `None` if it then succeeds
+    /// again.
     pub repeated: Option<&'static str>,
-    /// Whether the attached policies of a role belong to the state that it changes.
+    /// True if the attached policies of a role belong to the state that it changes.
     pub needs_policies: bool,
     /// The parameter without whose values there is nothing to send.
     pub idle_without: Option<&'static str>,
-    /// Whether the caller also needs `iam:PassRole` for the role in the argument `role`.
+    /// True if the caller also needs `iam:PassRole` for the role in the argument `role`.
     pub passes_role: bool,
 }
 
 impl Write {
-    /// Whether there is nothing to send, such as no tags to set.
+    /// Check for nothing to send, such as no tags to set.
     #[must_use]
     pub fn is_idle(&self, args: &Args) -> bool {
         self.idle_without.is_some_and(|name| args.tags(name).is_none_or(|values| values.is_empty()))
@@ -161,7 +164,8 @@ impl Write {
         (self.after)(&Args::default(), Some(snapshot::Snapshot::default())).is_none()
     }
 
-    /// Whether AWS would say yes to it and change nothing, because all is so already.
+    /// Check for a call that would succeed and change nothing, because the state is already
+    /// reached.
     #[must_use]
     pub fn is_so_already(&self, before: &Option<Snapshot>, after: &Option<Snapshot>) -> bool {
         self.repeated.is_none()
@@ -226,7 +230,7 @@ impl Reads {
     }
 }
 
-/// How a function is carried out.
+/// Implementation of a function.
 pub enum Implementation {
     /// An action that only reads.
     Read(Reads, SdkCall),
@@ -240,17 +244,17 @@ pub enum Implementation {
     Host,
 }
 
-/// How an iterator over all pages of a listing works.
+/// Iterator over all pages of a listing.
 pub struct Iterate {
     /// The path of the function that fetches one page.
     pub page: &'static str,
-    /// Whether it hands out entries, or whole pages.
+    /// Unit of the iteration: entries, or whole pages.
     pub by: Stride,
     /// Loads what a listing leaves out, for one entry (`with_tags`).
     pub enrich: Option<Enrich>,
 }
 
-/// What an iterator hands out.
+/// Unit of an iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stride {
     /// One entry at a time.
@@ -259,11 +263,11 @@ pub enum Stride {
     Page,
 }
 
-/// A function of the Lua surface and how it is carried out.
+/// A function of the Lua surface and its implementation.
 pub struct Entry {
-    /// What it is.
+    /// The specification.
     pub spec: Function,
-    /// How it is carried out.
+    /// The implementation.
     pub run: Implementation,
 }
 
@@ -307,7 +311,7 @@ impl Entry {
         Error::new(Kind::Bug, format!("{} is not a single call", self.spec.lua_name()))
     }
 
-    /// What it reads, if it is a single call that reads.
+    /// Data that it reads, if it is a single call that reads.
     #[must_use]
     pub const fn reads(&self) -> Option<Reads> {
         match self.run {
@@ -319,7 +323,7 @@ impl Entry {
         }
     }
 
-    /// Whether it can change the account.
+    /// Check for a function that can change the account.
     #[must_use]
     pub fn writes(&self) -> bool {
         self.spec.effect == Effect::Write
@@ -338,7 +342,8 @@ pub fn find(path: &str) -> Option<&'static Entry> {
     registry().find(|entry| entry.spec.module == module && entry.spec.name == name)
 }
 
-/// The function that makes the single call of an action that changes the account, such as `TagInstanceProfile`.
+/// The function that makes the single call of an action that changes the account, such as
+/// `TagInstanceProfile`.
 #[must_use]
 pub fn write(action: &str) -> Option<(&'static Entry, &'static Write)> {
     registry().chain([&profiles::DELETE, &roles::UPDATE]).find_map(|entry| match &entry.run {
@@ -347,7 +352,7 @@ pub fn write(action: &str) -> Option<(&'static Entry, &'static Write)> {
     })
 }
 
-/// Whether an action is known as one that only reads. `iam` and `sts` are the services.
+/// Check for an action that is known to only read. `iam` and `sts` are the services.
 #[must_use]
 pub fn is_read(service: &str, action: &str) -> bool {
     registry()
@@ -371,7 +376,7 @@ async fn call(via: &Arc<dyn Invoke>, path: &'static str, args: Args) -> Result<V
     via.invoke(entry(path), args).await
 }
 
-/// The same, but `Nil` where AWS says that the entity does not exist.
+/// Makes one call by its path. The result is `Nil` where the entity does not exist.
 async fn call_if_there(via: &Arc<dyn Invoke>, path: &'static str, args: Args) -> Result<Value> {
     match call(via, path, args).await {
         Err(error) if error.code() == "NoSuchEntity" => Ok(Value::Nil),
@@ -448,7 +453,8 @@ async fn call_all(via: &Arc<dyn Invoke>, path: &'static str, mut args: Args) -> 
     }
 }
 
-/// A date as the Lua surface shows it: ISO 8601, UTC, whole seconds. There are two in each entry of a listing, so it is written by hand.
+/// A date of the Lua surface: ISO 8601, UTC, whole seconds. It is formatted by hand, because each
+/// entry of a listing has two.
 fn date(at: aws_smithy_types::DateTime) -> Value {
     let Ok(at) = jiff::Timestamp::from_second(at.secs()) else { return Value::Nil };
     let at = jiff::tz::Offset::UTC.to_datetime(at);

@@ -1,6 +1,7 @@
-//! Reading a page of profiles faster than the SDK does. Its parser is what takes longest in listing a large account, so the answers of
-//! that one call are read here, straight into the SDK's own types. Only plain pages are: whatever is not exactly as expected (a failure, an
-//! element that is not known, an escaped character) is left to the SDK, so that nothing depends on this but the time it takes.
+//! Fast reader of a page of profiles. The SDK's parser takes most of the time of listing a large
+//! account, so the answers of that one call are parsed here, straight into the SDK's own types.
+//! Only plain pages are. Anything unexpected (a failure, an unknown element, an escaped character)
+//! is left to the SDK, so that only the speed depends on this reader.
 
 use aws_sdk_iam::operation::list_instance_profiles::{
     ListInstanceProfiles, ListInstanceProfilesOutput,
@@ -45,7 +46,7 @@ impl Intercept for FastPages {
 
 #[derive(Debug)]
 struct Fast {
-    /// What the SDK knows of the call, its own reader among it.
+    /// The SDK's configuration of the call, including its own reader.
     sdk: FrozenLayer,
 }
 
@@ -66,7 +67,7 @@ impl DeserializeResponse for Fast {
     }
 }
 
-/// It is not a plain page.
+/// Error for a page that is not plain.
 #[derive(Debug)]
 struct Odd;
 

@@ -33,7 +33,7 @@ pub(super) const UNTAG_INSTANCE_PROFILE: Action = Action::profile("UntagInstance
 /// An instance profile as scripts see it.
 pub static PROFILE: Record = Record {
     name: "iam.Profile",
-    doc: "An instance profile: the container that hands a role's credentials to EC2 instances.",
+    doc: "Instance profile: the container that passes a role's credentials to EC2 instances.",
     fields: &[
         Field { name: "name", ty: "string", doc: "Its name, unique in the account ignoring case." },
         Field {
@@ -50,14 +50,14 @@ pub static PROFILE: Record = Record {
         Field {
             name: "create_date",
             ty: "string",
-            doc: "When it was created: ISO 8601, UTC, seconds.",
+            doc: "Date of creation: ISO 8601, UTC, seconds.",
         },
         Field { name: "roles", ty: "iam.Role[]", doc: "The roles in it: none or one." },
         Field { name: "role", ty: "string?", doc: "The name of the role in it, or nil." },
         Field {
             name: "tags",
             ty: "table<string, string>?",
-            doc: "Its tags; nil when AWS did not send them (a listing never does), `{}` when there are none.",
+            doc: "Its tags, `{}` without any; nil if AWS did not send them, as in every listing.",
         },
     ],
 };
@@ -67,10 +67,13 @@ const NAME: Param = Param::required("name", PROFILE_NAME, "The name of the insta
 const PATH_PREFIX: Param = Param::optional(
     "path_prefix",
     Type::PathPrefix,
-    "Only those whose path begins so. Default `/`: all.",
+    "Filter by the start of the path. Default `/`: all.",
 );
-pub(super) const MARKER: Param =
-    Param::optional("marker", Type::Marker, "Where to go on: the `marker` of the page before.");
+pub(super) const MARKER: Param = Param::optional(
+    "marker",
+    Type::Marker,
+    "Start of the page: the `marker` of the previous page.",
+);
 pub(super) const MAX_ITEMS: Param = Param::optional(
     "max_items",
     Type::Int { min: 1, max: 1000 },
@@ -124,17 +127,19 @@ pub static ENTRIES: &[Entry] = &[
                 Param::optional(
                     "path",
                     Type::Path,
-                    "Its path. Default `/`. It cannot be changed later.",
+                    "Its path, which cannot be changed later. Default `/`.",
                 ),
                 tags::NEW_TAGS,
             ],
             positional: &["name"],
             returns: Returns::One(&PROFILE),
             doc: "Creates an instance profile without a role.",
-            long: "Raises `EntityAlreadyExists` if the name is taken (ignoring case) and `LimitExceeded` at the account's quota (1,000 by \
-                   default). EC2 may not see a new profile for some seconds.",
+            long: "Raises `EntityAlreadyExists` if the name is taken (ignoring case) and \
+                   `LimitExceeded` at the account's quota (1,000 by default). EC2 may not see a \
+                   new profile for some seconds.",
             example: r#"
-local profile = iam.profiles.create { name = "doc-web", path = "/ec2/", tags = { Owner = "ops" } }
+local tags = { Owner = "ops" }
+local profile = iam.profiles.create { name = "doc-web", path = "/ec2/", tags = tags }
 assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
         },
         run: Implementation::Write(Write {
@@ -202,7 +207,7 @@ assert(profile.path == "/ec2/web/" and profile.tags)"#,
             params: &[NAME],
             positional: &["name"],
             returns: Returns::Maybe(&PROFILE),
-            doc: "Reads one instance profile, or returns nil if there is none of that name.",
+            doc: "Reads one instance profile; nil if there is none of that name.",
             long: "",
             example: r#"
 assert(iam.profiles.find("web-frontend").name == "web-frontend")
@@ -222,8 +227,8 @@ assert(iam.profiles.find("no-such-profile") == nil)"#,
             positional: &[],
             returns: Returns::Page(&PROFILE),
             doc: "Reads one page of instance profiles.",
-            long: "The array part of the page holds the profiles, without tags; `marker` is nil on the last page. `iam.profiles.each` goes \
-                   through all pages by itself.",
+            long: "The array part of the page holds the profiles, without tags; `marker` is nil \
+                   on the last page. `iam.profiles.each` iterates over all pages.",
             example: r#"
 local page = iam.profiles.list { path_prefix = "/ec2/", max_items = 2 }
 assert(#page == 2 and page.is_truncated)
@@ -275,8 +280,10 @@ assert(rest[1].name ~= page[1].name)"#,
             positional: &[],
             returns: Returns::Each(&PROFILE),
             doc: "Iterates over all instance profiles.",
-            long: "The next page is fetched while the script works on this one; memory does not grow with the account. Without `with_tags` \
-                   `profile.tags` is nil, because listings do not carry tags; with it each profile costs one more call.",
+            long: "The next page is prefetched while the script works on this one. Memory use \
+                   does not grow with the account. Without `with_tags` `profile.tags` is nil, \
+                   because listings do not include tags; with it each profile costs one more \
+                   call.",
             example: r#"
 local names = {}
 for profile in iam.profiles.each { path_prefix = "/ec2/", with_tags = true } do
@@ -379,9 +386,10 @@ end"#,
             params: &[NAME, ROLE_PARAM],
             positional: &["name", "role"],
             returns: Returns::Nothing,
-            doc: "Puts a role into an instance profile.",
-            long: "A profile holds one role: with one in it already, even the same, AWS answers `LimitExceeded`. The caller also needs \
-                   `iam:PassRole` for the role. Right after the role was created AWS may say `NoSuchEntity` for some seconds.",
+            doc: "Adds a role to an instance profile.",
+            long: "A profile holds one role: if it already has one, even the same, AWS answers \
+                   `LimitExceeded`. The caller also needs `iam:PassRole` for the role. AWS may \
+                   answer `NoSuchEntity` for some seconds after the role was created.",
             example: r#"
 iam.profiles.create("doc-add-role")
 iam.profiles.add_role("doc-add-role", "web-frontend")
@@ -418,9 +426,9 @@ assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
             params: &[NAME, ROLE_PARAM],
             positional: &["name", "role"],
             returns: Returns::Nothing,
-            doc: "Takes a role out of an instance profile.",
-            long: "Instances that use the profile lose the role's permissions, up to an hour later. Raises `NoSuchEntity` if the role is not \
-                   in it.",
+            doc: "Removes a role from an instance profile.",
+            long: "Instances that use the profile lose the role's permissions, up to an hour \
+                   later. Raises `NoSuchEntity` if the role is not in it.",
             example: r#"
 iam.profiles.remove_role("web-frontend", iam.profiles.get("web-frontend").role)
 assert(iam.profiles.get("web-frontend").role == nil)"#,
@@ -468,9 +476,10 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
             positional: &["name"],
             returns: Returns::Nothing,
             doc: "Deletes an instance profile.",
-            long: "AWS does not check whether instances use it: they break when their credentials run out, hours later. With a role in it AWS \
-                   answers `DeleteConflict`, unless `detach` is given. If the second half of a detach-and-delete fails, calling it again does \
-                   what is left.",
+            long: "AWS does not check for instances that use it: they fail when their \
+                   credentials expire, hours later. With a role in it AWS answers \
+                   `DeleteConflict`, unless `detach` is given. If the second half of a \
+                   detach-and-delete fails, calling it again completes it.",
             example: r#"
 iam.profiles.delete("web-frontend", { detach = true })
 assert(iam.profiles.find("web-frontend") == nil)"#,
@@ -486,9 +495,10 @@ assert(iam.profiles.find("web-frontend") == nil)"#,
             params: &[NAME, tags::TAGS],
             positional: &["name", "tags"],
             returns: Returns::Nothing,
-            doc: "Sets tags of an instance profile; tags not named stay as they are.",
-            long: "Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before anything is sent, more in all \
-                   raise `LimitExceeded`. Tags that are so already, by what was read in the last two minutes, are not sent.",
+            doc: "Sets tags of an instance profile; other tags are unchanged.",
+            long: "Keys are case-sensitive. A profile has at most 50 tags: more in one call are \
+                   refused before anything is sent, more in total raise `LimitExceeded`. Tags \
+                   that are already set, by reads of the last two minutes, are not sent.",
             example: r#"
 iam.profiles.tag("web-frontend", { Owner = "ops", Stage = "prod" })
 assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
@@ -526,7 +536,7 @@ assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
             positional: &["name", "keys"],
             returns: Returns::Nothing,
             doc: "Removes tags of an instance profile by key.",
-            long: "A key that is not there is not an error. More than 50 keys are sent in several calls.",
+            long: "A missing key is not an error. More than 50 keys are sent in several calls.",
             example: r#"
 iam.profiles.untag("web-frontend", { "Owner" })
 assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
@@ -624,24 +634,26 @@ for key, value in pairs(iam.profiles.tags("web-frontend")) do print(key, value) 
                 Param::optional(
                     "path",
                     Type::Path,
-                    "The path it must have. AWS cannot change it: another one is an error.",
+                    "Its required path. A different path is an error, because AWS cannot change it.",
                 ),
                 Param::optional(
                     "role",
                     ROLE_NAME,
-                    "The role that must be in it; another one is taken out.",
+                    "Its required role; a different one is removed.",
                 ),
-                Param::optional("tags", Type::Tags, "The tags that it must have."),
+                Param::optional("tags", Type::Tags, "Its required tags."),
                 EXACT_TAGS,
             ],
             positional: &["name"],
             returns: Returns::Ensured(&PROFILE),
-            doc: "Brings an instance profile into a state, creating it if need be, and calls only what differs.",
-            long: "What is not named stays as it is. Returns the profile and what was changed, in words; nothing changed, nothing written.",
+            doc: "Brings an instance profile into a state, or creates it; sends only differences.",
+            long: "Options that are left out stay unchanged. Returns the profile and \
+                   descriptions of the changes, an empty array without any.",
             example: r#"
-local _, changes = iam.profiles.ensure { name = "doc-ensure", role = "web-frontend", tags = { Owner = "ops" } }
+local want = { name = "doc-ensure", role = "web-frontend", tags = { Owner = "ops" } }
+local _, changes = iam.profiles.ensure(want)
 assert(#changes > 0)
-local _, again = iam.profiles.ensure { name = "doc-ensure", role = "web-frontend", tags = { Owner = "ops" } }
+local _, again = iam.profiles.ensure(want)
 assert(#again == 0)"#,
         },
         run: Implementation::Compose(|via, args| Box::pin(ensure(via, args))),
@@ -654,20 +666,15 @@ assert(#again == 0)"#,
             effect: Effect::Read,
             params: &[
                 NAME,
-                Param::optional(
-                    "timeout",
-                    Type::Duration,
-                    "How long to wait at most. Default `\"60s\"`.",
-                ),
+                Param::optional("timeout", Type::Duration, "Maximum wait. Default `\"60s\"`."),
             ],
             positional: &["name"],
             returns: Returns::One(&PROFILE),
-            doc: "Waits until AWS shows an instance profile with all that this run has changed.",
-            long: "IAM is eventually consistent: what was just created may not be there yet. The \
-                   other functions need no waiting, because they know what this run has changed; \
-                   other programs do. EC2 may take some seconds more. When the time is over it \
-                   raises `NoSuchEntity`, or an error of kind `timeout` if the profile is there, \
-                   but not as it was changed.",
+            doc: "Waits until reads of an instance profile show all changes of this run.",
+            long: "IAM is eventually consistent: reads may miss recent changes. Other functions \
+                   need no waiting, because they know the changes of this run; other programs \
+                   do. EC2 may take some more seconds. At the timeout it raises `NoSuchEntity`, \
+                   or an error of kind `timeout` if the profile exists but without the changes.",
             example: r#"
 iam.profiles.create("doc-wait")
 assert(iam.profiles.wait("doc-wait", { timeout = "5s" }).name == "doc-wait")"#,

@@ -40,7 +40,7 @@ pub(super) const LIST_ATTACHED_ROLE_POLICIES: Action = Action::role("ListAttache
 /// A role as scripts see it.
 pub static ROLE: Record = Record {
     name: "iam.Role",
-    doc: "An IAM role. A listing, and the role inside a profile, have fewer fields than `iam.roles.get`.",
+    doc: "IAM role. Roles in a listing or in a profile have fewer fields than from `iam.roles.get`.",
     fields: &[
         Field { name: "name", ty: "string", doc: "Its name, unique in the account ignoring case." },
         Field { name: "path", ty: "string", doc: "Its path." },
@@ -49,18 +49,18 @@ pub static ROLE: Record = Record {
         Field {
             name: "create_date",
             ty: "string",
-            doc: "When it was created: ISO 8601, UTC, seconds.",
+            doc: "Date of creation: ISO 8601, UTC, seconds.",
         },
         Field {
             name: "assume_role_policy",
             ty: "string?",
-            doc: "Who may assume it: JSON text, percent-decoded, ready for `json.decode`.",
+            doc: "Its trust policy: JSON text, percent-decoded, for `json.decode`.",
         },
-        Field { name: "description", ty: "string?", doc: "What it is for." },
+        Field { name: "description", ty: "string?", doc: "Its description." },
         Field {
             name: "max_session_duration",
             ty: "integer?",
-            doc: "The longest session, in seconds.",
+            doc: "The maximum duration of a session, in seconds.",
         },
         Field {
             name: "permissions_boundary",
@@ -70,13 +70,13 @@ pub static ROLE: Record = Record {
         Field {
             name: "last_used",
             ty: "string?",
-            doc: "When it last made a request, in the last 400 days; nil if it did not. Only from `get`.",
+            doc: "Its last request in the last 400 days; nil without one. Only from `get`.",
         },
-        Field { name: "last_used_region", ty: "string?", doc: "In which region that was." },
+        Field { name: "last_used_region", ty: "string?", doc: "Region of the last request." },
         Field {
             name: "tags",
             ty: "table<string, string>?",
-            doc: "Its tags from `get`, `{}` when there are none; nil in a listing, which never has them.",
+            doc: "Its tags from `get`, `{}` without any; nil in a listing.",
         },
     ],
 };
@@ -84,7 +84,7 @@ pub static ROLE: Record = Record {
 /// A policy that is attached to a role.
 pub static POLICY: Record = Record {
     name: "iam.AttachedPolicy",
-    doc: "A managed policy that is attached to a role.",
+    doc: "Managed policy attached to a role.",
     fields: &[
         Field { name: "name", ty: "string", doc: "Its name." },
         Field { name: "arn", ty: "string", doc: "Its ARN." },
@@ -96,28 +96,28 @@ const NAME: Param = Param::required("name", ROLE_NAME, "The name of the role.");
 const PATH_PREFIX: Param = Param::optional(
     "path_prefix",
     Type::PathPrefix,
-    "Only those whose path begins so. Default `/`: all.",
+    "Filter by the start of the path. Default `/`: all.",
 );
 const POLICY_ARN: Param =
     Param::required("policy_arn", Type::PolicyArn, "The ARN of the managed policy.");
 const DESCRIPTION: Param =
-    Param::optional("description", Type::Text { min: 0, max: 1000 }, "What it is for.");
+    Param::optional("description", Type::Text { min: 0, max: 1000 }, "Its description.");
 const MAX_SESSION: Param = Param::optional(
     "max_session_duration",
     Type::Int { min: 3600, max: 43_200 },
     "The longest session, in seconds. Default 3600.",
 );
-const NEW_MAX_SESSION: Param =
-    Param::optional(MAX_SESSION.name, MAX_SESSION.ty, "The longest session, in seconds.");
-const BOUNDARY: Param = Param::optional(
-    "permissions_boundary",
-    Type::PolicyArn,
-    "The ARN of a policy that bounds its permissions.",
+const NEW_MAX_SESSION: Param = Param::optional(
+    MAX_SESSION.name,
+    MAX_SESSION.ty,
+    "The maximum duration of a session, in seconds.",
 );
+const BOUNDARY: Param =
+    Param::optional("permissions_boundary", Type::PolicyArn, "ARN of its permissions boundary.");
 const TRUST: Param = Param::required(
     "assume_role_policy",
     Type::Policy,
-    "Who may assume it: a table or JSON text; `policy.trust(\"ec2.amazonaws.com\")` makes one.",
+    "Trust policy, as a table or JSON text; see `policy.trust`.",
 );
 
 pub(super) fn record(role: Role) -> Value {
@@ -181,7 +181,7 @@ pub static ENTRIES: &[Entry] = &[
                 Param::optional(
                     "path",
                     Type::Path,
-                    "Its path. Default `/`. It cannot be changed later.",
+                    "Its path, which cannot be changed later. Default `/`.",
                 ),
                 DESCRIPTION,
                 MAX_SESSION,
@@ -191,10 +191,11 @@ pub static ENTRIES: &[Entry] = &[
             positional: &["name"],
             returns: Returns::One(&ROLE),
             doc: "Creates a role.",
-            long: "Raises `EntityAlreadyExists`, `MalformedPolicyDocument` or `LimitExceeded`. Right after, other calls may not see it for \
-                   some seconds.",
+            long: "Raises `EntityAlreadyExists`, `MalformedPolicyDocument` or `LimitExceeded`. \
+                   Other calls may not see the role for some seconds after its creation.",
             example: r#"
-local role = iam.roles.create { name = "doc-role", assume_role_policy = policy.trust("ec2.amazonaws.com") }
+local trust = policy.trust("ec2.amazonaws.com")
+local role = iam.roles.create { name = "doc-role", assume_role_policy = trust }
 assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
         },
         run: Implementation::Write(Write {
@@ -218,7 +219,7 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
                         .await
                         .map_err(|error| sdk.failed(error))?;
                     let mut role = out.role.ok_or_else(|| missing(&sdk))?;
-                    // AWS leaves the list out when none were given; that a new role has none is certain.
+                    // AWS omits the list without tags; a new role certainly has no others.
                     role.tags.get_or_insert_default();
                     Ok(record(role))
                 })
@@ -239,7 +240,7 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
             params: &[NAME],
             positional: &["name"],
             returns: Returns::One(&ROLE),
-            doc: "Reads one role, with its tags and when it was last used.",
+            doc: "Reads one role, with its tags and last use.",
             long: "Raises `NoSuchEntity` if there is none of that name; `iam.roles.find` returns nil instead.",
             example: r#"
 local role = iam.roles.get("web-frontend")
@@ -270,7 +271,7 @@ assert(role.max_session_duration >= 3600 and role.tags)"#,
             params: &[NAME],
             positional: &["name"],
             returns: Returns::Maybe(&ROLE),
-            doc: "Reads one role, or returns nil if there is none of that name.",
+            doc: "Reads one role; nil if there is none of that name.",
             long: "",
             example: r#"
 assert(iam.roles.find("no-such-role") == nil)"#,
@@ -346,7 +347,7 @@ assert(count > 0)"#,
             positional: &["name"],
             returns: Returns::Nothing,
             doc: "Deletes a role.",
-            long: "Raises `DeleteConflict` while it is in a profile or has policies.",
+            long: "Raises `DeleteConflict` while the role is in a profile or has policies.",
             example: r#"
 iam.roles.create { name = "doc-delete", assume_role_policy = policy.trust("ec2.amazonaws.com") }
 iam.roles.delete("doc-delete")
@@ -382,10 +383,11 @@ assert(not iam.roles.find("doc-delete"))"#,
             params: &[NAME, TRUST],
             positional: &["name", "assume_role_policy"],
             returns: Returns::Nothing,
-            doc: "Replaces the policy that says who may assume a role.",
+            doc: "Replaces the trust policy of a role.",
             long: "",
             example: r#"
-iam.roles.set_assume_role_policy("web-frontend", policy.trust("ec2.amazonaws.com", "ssm.amazonaws.com"))
+local trust = policy.trust("ec2.amazonaws.com", "ssm.amazonaws.com")
+iam.roles.set_assume_role_policy("web-frontend", trust)
 assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
         },
         run: Implementation::Write(Write {
@@ -424,9 +426,10 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
             params: &[NAME, DESCRIPTION, NEW_MAX_SESSION],
             positional: &["name"],
             returns: Returns::Nothing,
-            doc: "Changes the description of a role, its longest session, or both.",
-            long: "What is not given stays as it is: the role is read first, because AWS sets what \
-                   a call leaves out to its default. An empty description is none.",
+            doc: "Changes the description of a role, its maximum session duration, or both.",
+            long: "Options that are left out stay unchanged. The role is read first for that, \
+                   because AWS resets omitted ones to their defaults. An empty description means \
+                   none.",
             example: r#"
 iam.roles.update("web-frontend", { max_session_duration = 7200 })
 assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
@@ -441,11 +444,7 @@ assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
             effect: Effect::Write,
             params: &[
                 NAME,
-                Param::required(
-                    BOUNDARY.name,
-                    BOUNDARY.ty,
-                    "The ARN of the policy that bounds its permissions.",
-                ),
+                Param::required(BOUNDARY.name, BOUNDARY.ty, "ARN of its permissions boundary."),
             ],
             positional: &["name", "permissions_boundary"],
             returns: Returns::Nothing,
@@ -493,7 +492,7 @@ assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
             positional: &["name"],
             returns: Returns::Nothing,
             doc: "Removes the permissions boundary of a role.",
-            long: "The role may do more from then on: all that its policies allow.",
+            long: "The role then has all permissions of its policies.",
             example: r#"
 iam.roles.set_permissions_boundary("web-frontend", "arn:aws:iam::aws:policy/PowerUserAccess")
 iam.roles.remove_permissions_boundary("web-frontend")
@@ -529,8 +528,9 @@ assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
             params: &[NAME, tags::TAGS],
             positional: &["name", "tags"],
             returns: Returns::Nothing,
-            doc: "Sets tags of a role; tags not named stay as they are.",
-            long: "Other than those of instance profiles, the keys of a role's tags ignore case: `dept` replaces `Dept`.",
+            doc: "Sets tags of a role; other tags are unchanged.",
+            long: "Unlike those of instance profiles, the keys of a role's tags ignore case: \
+                   `dept` replaces `Dept`.",
             example: r#"
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
@@ -568,7 +568,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
             positional: &["name", "keys"],
             returns: Returns::Nothing,
             doc: "Removes tags of a role by key.",
-            long: "A key that is not there is not an error. More than 50 keys are sent in several calls.",
+            long: "A missing key is not an error. More than 50 keys are sent in several calls.",
             example: r#"
 iam.roles.tag("web-frontend", { Owner = "ops" })
 iam.roles.untag("web-frontend", { "Owner" })
@@ -639,7 +639,7 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
             positional: &["name", "policy_arn"],
             returns: Returns::Nothing,
             doc: "Attaches a managed policy to a role.",
-            long: "Attaching one that is attached is not an error. At most 10 by default.",
+            long: "Attaching it again is not an error. A role has at most 10 by default.",
             example: r#"
 iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
         },
@@ -760,7 +760,9 @@ assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
             example: r#"
 iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
 local names = {}
-for _, attached in ipairs(iam.roles.attached_policies("web-frontend")) do names[attached.name] = true end
+for _, attached in ipairs(iam.roles.attached_policies("web-frontend")) do
+  names[attached.name] = true
+end
 assert(names.AmazonS3ReadOnlyAccess)"#,
         },
         run: Implementation::Compose(|via, args| {
@@ -791,7 +793,7 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
                 Param::optional(
                     "path",
                     Type::Path,
-                    "The path it must have. AWS cannot change it: another one is an error.",
+                    "Its required path. A different path is an error, because AWS cannot change it.",
                 ),
                 DESCRIPTION,
                 NEW_MAX_SESSION,
@@ -801,15 +803,16 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
                     Type::PolicyArns,
                     "The managed policies that must be attached; others stay.",
                 ),
-                Param::optional("tags", Type::Tags, "The tags that it must have."),
+                Param::optional("tags", Type::Tags, "Its required tags."),
                 EXACT_TAGS,
             ],
             positional: &["name"],
             returns: Returns::Ensured(&ROLE),
-            doc: "Brings a role into a state, creating it if need be, and calls only what differs.",
-            long: "What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes \
-                   a boundary. Trust policies of which AWS makes the same are not sent again. \
-                   Returns the role and what was changed, in words.",
+            doc: "Brings a role into a state, or creates it; sends only differences.",
+            long: "Options that are left out stay unchanged; \
+                   `iam.roles.remove_permissions_boundary` removes a boundary. An equivalent \
+                   trust policy is not sent again. Returns the role and descriptions of the \
+                   changes.",
             example: r#"
 local want = {
   name = "doc-ensure-role",

@@ -11,7 +11,7 @@ use super::documents::same_policy;
 use super::{profiles, roles};
 use crate::spec::{Action, Args, Value, is_reserved_tag};
 
-/// What a write is about.
+/// Subject of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
@@ -210,7 +210,7 @@ pub struct Snapshot {
     /// Its unique id; none while it is only planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// When it was created: ISO 8601, UTC, seconds; none while it is only planned.
+    /// Date of creation: ISO 8601, UTC, seconds; none while it is only planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_date: Option<String>,
     /// A profile's role.
@@ -240,7 +240,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What a call that creates something makes.
+    /// Snapshot after a call that creates its subject.
     #[must_use]
     pub fn new(args: &Args) -> Self {
         let is_role = args.has("assume_role_policy");
@@ -288,7 +288,7 @@ impl Snapshot {
         })
     }
 
-    /// The same without what is not part of it.
+    /// Snapshot without fields that do not belong to the state.
     #[must_use]
     pub fn bare(self) -> Self {
         Self { role_record: None, ..self }
@@ -325,7 +325,7 @@ impl Snapshot {
         }
     }
 
-    /// The same with the tags of a call. The keys of a role's tags ignore case.
+    /// Snapshot with the tags of a call. The keys of a role's tags ignore case.
     #[must_use]
     pub fn tagged(mut self, args: &Args, subject: Subject) -> Self {
         for (key, value) in args.tags("tags").unwrap_or_default() {
@@ -340,7 +340,7 @@ impl Snapshot {
         self
     }
 
-    /// The same without the tags that a call removes.
+    /// Snapshot without the tags that a call removes.
     #[must_use]
     pub fn untagged(mut self, args: &Args, subject: Subject) -> Self {
         let gone = args.texts("keys");
@@ -348,14 +348,14 @@ impl Snapshot {
         self
     }
 
-    /// The same with the policy of a call attached.
+    /// Snapshot with the policy of a call attached.
     #[must_use]
     pub fn attached(mut self, args: &Args) -> Self {
         self.policies.get_or_insert_default().extend(args.text("policy_arn"));
         self
     }
 
-    /// The same with the policy of a call detached.
+    /// Snapshot with the policy of a call detached.
     #[must_use]
     pub fn detached(mut self, args: &Args) -> Self {
         let arn = args.text("policy_arn").unwrap_or_default();
@@ -383,7 +383,7 @@ pub(super) fn same_key(one: &str, other: &str, subject: Subject) -> bool {
 /// Something that two moments differ in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
-    /// Whether it is there at all.
+    /// Existence.
     Existence,
     /// Its unique id: it was deleted and made again.
     Id,
@@ -401,7 +401,7 @@ pub enum Field {
     MaxSessionDuration,
     /// The permissions boundary.
     PermissionsBoundary,
-    /// Whether the policy of that ARN is attached.
+    /// Attachment of the policy of that ARN.
     Policy(String),
 }
 
@@ -458,11 +458,11 @@ impl Field {
 /// One thing that two moments differ in; `None` is its absence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What differs.
+    /// The field.
     pub field: Field,
-    /// What it was.
+    /// The value before.
     pub from: Option<String>,
-    /// What it is.
+    /// The value after.
     pub to: Option<String>,
 }
 
@@ -550,12 +550,12 @@ fn set(fields: &mut Vec<(&'static str, Value)>, name: &'static str, value: Value
     }
 }
 
-/// What an account shows of a change.
+/// Effect of a change that an account shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It has happened.
+    /// The change has happened.
     Happened,
-    /// It has not happened: everything is as before.
+    /// The change has not happened: everything is as before.
     NotHappened,
     /// Something else has happened: what is there differs like this from what the change would have
     /// left.

@@ -12,8 +12,8 @@ use crate::spec::{Args, Param, Type, Value, is_reserved_tag};
 pub const KEYS_IN_A_CALL: usize = 50;
 
 pub const TAGS: Param =
-    Param::required("tags", Type::Tags, "The tags to set; other tags stay as they are.");
-pub const NEW_TAGS: Param = Param::optional("tags", Type::Tags, "The tags to create it with.");
+    Param::required("tags", Type::Tags, "The tags to set; other tags are unchanged.");
+pub const NEW_TAGS: Param = Param::optional("tags", Type::Tags, "Its initial tags.");
 pub const KEYS: Param = Param::required("keys", Type::TagKeys, "The keys of the tags to remove.");
 
 /// The SDK's list from an argument; `None` if it was not given or is empty.

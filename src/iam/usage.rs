@@ -1,5 +1,5 @@
-//! `iam.usage`: who uses instance profiles. What a scan asks and how is in `crate::usage`; here is its place in the registry, so that
-//! allow-lists, policies and the documentation know it.
+//! `iam.usage`: usage of instance profiles. Scans are implemented in `crate::usage`. This file is
+//! their place in the registry, for allow-lists, policies and the documentation.
 
 use super::profiles::GET_INSTANCE_PROFILE;
 use super::roles::GET_ROLE;
@@ -31,34 +31,35 @@ pub static ENTRIES: &[Entry] = &[Entry {
             Param::optional(
                 "regions",
                 Type::Texts,
-                "The regions to ask. Default: every region that is enabled; one that is enabled and left out makes `unknown`.",
+                "The regions to scan. Default: every enabled one. Leaving one out makes verdicts `unknown`.",
             ),
             Param::optional(
                 "sources",
                 Type::Texts,
-                "The names of the sources to ask, as `usage.sources()` lists them. Default: all; one that is left out makes `unknown`.",
+                "The sources to query, by their names in `usage.sources()`. Default: all. Leaving one out makes verdicts `unknown`.",
             ),
             Param::optional(
                 "role_unused_for",
                 Type::Duration,
-                "A profile whose role was used in that time is used. Default 90 days; from 1 to 400, because AWS says it hours late and remembers no more.",
+                "A role that was used in this time counts as use of its profiles. Default 90 days, from 1 to 400: AWS reports the last use hours late, and keeps it for 400 days.",
             ),
             Param::optional(
                 "concurrency",
                 Type::Int { min: 1, max: 256 },
-                "How many calls are under way at once. Default 16.",
+                "Maximum number of calls at once. Default 16.",
             ),
             Param::optional(
                 "timeout",
                 Type::Duration,
-                "A call that has no answer after that time, however often it was made again, is given up. Default 5 minutes.",
+                "Maximum time of a call, retries included. Default 5 minutes.",
             ),
         ],
         positional: &[],
         returns: Returns::Scan,
-        doc: "Asks every service that can name an instance profile, in every enabled region, which profiles it names.",
-        long: "It only reads, and makes no call per profile. What it cannot check is no error but a gap, and makes verdicts `unknown`. \
-            Raises an error if it cannot find out which regions are enabled, or the credentials are not valid.",
+        doc: "Scans every service that can name an instance profile, in every enabled region.",
+        long: "A scan only reads, and makes no call per profile. A check that fails is a gap, \
+               not an error, and makes verdicts `unknown`. Raises an error if the enabled \
+               regions cannot be determined, or the credentials are not valid.",
         example: r#"
 local scan = iam.usage.scan {}
 for profile in iam.profiles.each() do

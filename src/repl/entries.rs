@@ -110,7 +110,7 @@ impl Entries {
             };
             match (is_meant, fate) {
                 (true, EntryStatus::Stands) if made.entry.fate == EntryStatus::Undone => {
-                    made.entry.fate = fate
+                    made.entry.fate = fate;
                 }
                 (true, EntryStatus::Stands) | (false, _) => {}
                 (true, fate) => made.end(fate),

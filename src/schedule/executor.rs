@@ -25,6 +25,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::read_set::ReadSet;
 use crate::lua::Output;
 use crate::lua::cancel::{Canceller, Stop};
+use crate::session::journal::RunStatus;
 use crate::session::plan::Plan;
 use crate::session::{Gate, Mode, Notices, Session, SessionConfig};
 use crate::ui::{format, terminal};
@@ -263,7 +264,7 @@ impl Executor {
                 "its time is over and it does not stop: it was left behind, and lives on in this process",
             );
             // The record up to now; the session accepts no more calls.
-            let _ = runtime.block_on(session.end("timeout", Some(error.to_string())));
+            let _ = runtime.block_on(session.end(RunStatus::Timeout, Some(error.to_string())));
             let mut execution = execution.clone();
             execution.changes = session.changes();
             execution.failed = session.failed() + session.in_doubt();

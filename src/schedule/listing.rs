@@ -14,6 +14,7 @@ use super::record::Execution;
 use super::scheduler::due_text;
 use super::store::Store;
 use crate::error::Result;
+use crate::session::Mode;
 
 /// Upper bound on the rows of a dry run.
 const MAX_ROWS: usize = 10_000;
@@ -102,7 +103,7 @@ fn row(
     };
     let outcome = last.and_then(|last| last.outcome);
     let changes = last.map_or_else(String::new, |last| {
-        let planned = if last.mode == "plan" { " planned" } else { "" };
+        let planned = if last.mode == Mode::Plan { " planned" } else { "" };
         format!("{}{planned}", crate::ui::format::number(last.changes))
     });
     vec![

@@ -1,5 +1,6 @@
 //! Live status of the scheduler: its jobs, and its counts since it was started.
 
+use crate::session::Mode;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,7 @@ impl LiveStatus {
             now: started,
             last_iteration: Instant::now(),
             started,
-            mode: "",
+            mode: None,
             account: None,
             jobs: Vec::new(),
             ended: BTreeMap::new(),
@@ -61,10 +62,10 @@ impl LiveStatus {
     }
 
     /// Records an iteration of the loop.
-    pub(super) fn show(&self, now: Timestamp, is_ending: bool, mode: &'static str) {
+    pub(super) fn show(&self, now: Timestamp, is_ending: bool, mode: Mode) {
         let about = &mut self.locked().about;
         (about.now, about.last_iteration, about.is_ending) = (now, Instant::now(), is_ending);
-        about.mode = mode;
+        about.mode = Some(mode);
     }
 
     /// Updates a job, or removes it.

@@ -40,6 +40,7 @@ use crate::app::run::RunSettings;
 use crate::app::signals::{self, Heard};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
+use crate::session::Mode;
 use crate::ui::{format, terminal};
 
 /// Upper bound on one sleep, so that a change of the system clock is noticed.
@@ -97,8 +98,8 @@ impl Runner for ThreadRunner {
         });
     }
 
-    fn mode(&self) -> &'static str {
-        self.config.options.rules.mode.name()
+    fn mode(&self) -> Mode {
+        self.config.options.rules.mode
     }
 
     fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>) {
@@ -168,13 +169,13 @@ fn work(
         return Err(no_job(&settings.paths, &jobs));
     }
     let broken = jobs.iter().filter(|job| job.what.is_err()).count();
-    let mode = settings.options.rules.mode.name();
+    let mode = settings.options.rules.mode;
     let text = format!(
         "iamlua {} schedules {}",
         env!("CARGO_PKG_VERSION"),
         format::count((jobs.len() - broken) as u64, "job")
     );
-    let mut fields = vec![("mode".to_owned(), mode.into())];
+    let mut fields = vec![("mode".to_owned(), mode.name().into())];
     if broken > 0 {
         fields.push(("broken".into(), broken.into()));
     }

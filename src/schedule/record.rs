@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::log::LogOrigin;
 use crate::cron::Timing;
+use crate::session::Mode;
 
 /// Outcome of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,8 +91,8 @@ pub struct Execution {
     pub error: Option<String>,
     /// Account, such as `AWS account 123456789012` or `the local account`.
     pub account: Option<String>,
-    /// Mode: `apply`, `plan` or `read-only`.
-    pub mode: String,
+    /// Mode.
+    pub mode: Mode,
     /// Number of changes that were made or planned.
     pub changes: u64,
     /// Number of changes that failed or are in doubt.
@@ -114,7 +115,7 @@ impl Execution {
         due: Option<Timestamp>,
         attempt: u32,
         started: Timestamp,
-        mode: String,
+        mode: Mode,
     ) -> Self {
         Self {
             run: String::new(),
@@ -170,7 +171,7 @@ impl Execution {
                 self.seconds().map(|seconds| (seconds * 1000.0).round().div(1000.0).into()),
             );
             field("exit_code", self.exit_code.map(Into::into));
-            field("mode", Some(self.mode.as_str().into()));
+            field("mode", Some(self.mode.name().into()));
             field("changes", Some(self.changes.into()));
             field("failed", (self.failed > 0).then(|| self.failed.into()));
             field("throttled", (self.throttled > 0).then(|| self.throttled.into()));
@@ -233,8 +234,8 @@ pub struct Snapshot {
     pub last_iteration: Instant,
     /// Start of the scheduler.
     pub started: Timestamp,
-    /// Mode of its jobs: `apply`, `plan` or `read-only`.
-    pub mode: &'static str,
+    /// Mode of its jobs.
+    pub mode: Option<Mode>,
     /// Account of its jobs, once it is known.
     pub account: Option<String>,
     /// Its jobs, by name.

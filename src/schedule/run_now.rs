@@ -126,7 +126,7 @@ fn begin(
     config: &RunConfig,
     attempt: u32,
 ) -> Result<Start> {
-    let mode = config.options.rules.mode.name().to_owned();
+    let mode = config.options.rules.mode;
     let now = Timestamp::now();
     let execution = Execution::begun(job.path.clone(), job.name.clone(), None, attempt, now, mode);
     let Begun::Run(run) = store.begin(&execution, None)? else {

@@ -20,6 +20,7 @@ use super::undo::Excluded;
 use super::{ChangeOrigin, Gate, Session};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Effect, Snapshot, Subject, differences};
+use crate::session::journal::RunStatus;
 
 /// Maximum number of independent changes that are made concurrently.
 const MAX_CONCURRENT: usize = 16;
@@ -94,7 +95,7 @@ pub async fn done_before(
         check_undo(records, plan, undone)?;
     }
     for run in records.runs_of_plan(&plan.id)? {
-        if run.status == "running" {
+        if run.status == RunStatus::Running {
             return Err(Error::new(
                 Kind::Refused,
                 format!("run {} is carrying out this plan right now", run.id),

@@ -39,6 +39,7 @@ use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{
     self, AccountCounts, Entry, Identity, Implementation, Invoke, Markers, Pending, Reads, Write,
 };
+use crate::session::journal::RunStatus;
 use crate::spec::{Args, Value};
 use crate::ui::terminal;
 
@@ -59,7 +60,8 @@ pub use replan::plan_again;
 pub use wire::prefetch_next_page;
 
 /// Treatment of calls that would change the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Mode {
     /// Refuses them.
@@ -71,6 +73,15 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All modes, the most cautious first.
+    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Plan, Self::Apply];
+
+    /// Mode of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// Name in the configuration and in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -370,7 +381,7 @@ impl Session {
     ///
     /// # Errors
     /// If the journal cannot be written.
-    pub async fn end(&self, status: &'static str, error: Option<String>) -> Result<()> {
+    pub async fn end(&self, status: RunStatus, error: Option<String>) -> Result<()> {
         let end = journal::RunEnd {
             status,
             error,

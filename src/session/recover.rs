@@ -11,6 +11,7 @@ use super::journal::{ChangeOutcome, Settled};
 use super::{Gate, reads};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Difference, Effect, Snapshot, verdict};
+use crate::session::journal::RunStatus;
 
 /// Minimum age of a change, by default, before its absence from the account counts: IAM is
 /// eventually consistent.
@@ -35,7 +36,7 @@ pub async fn recover(
     gates: &[Gate],
     patience: Duration,
 ) -> Result<Vec<Finding>> {
-    if run.status == "running" {
+    if run.status == RunStatus::Running {
         return Err(Error::new(Kind::Refused, format!("run {} is still running", run.id))
             .hint("wait for its end, or stop it"));
     }

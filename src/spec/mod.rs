@@ -1,6 +1,7 @@
-//! The data that describes a function of the Lua surface: name, AWS actions, parameters with AWS's own constraints, result,
-//! effect, documentation and example. Arguments are checked against that description. Nothing here calls AWS or knows Lua;
-//! bindings, documentation and stubs are derived from it on the floors above.
+//! Description of the functions of the Lua surface: name, AWS actions, parameters with AWS's own
+//! constraints, result, effect, documentation and example. Arguments are checked against it.
+//! Nothing here calls AWS or knows Lua; bindings, documentation and stubs are derived from it on
+//! the floors above.
 
 mod check;
 mod service;
@@ -12,7 +13,7 @@ pub use check::{check_role_arn, is_reserved_tag, parse_duration};
 pub use service::{Protocol, Service, ServiceRow};
 pub use value::{Args, Page, Value};
 
-/// What a parameter takes, with AWS's limits from the service model.
+/// Type of a parameter, with AWS's limits from the service model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// The name of a profile (at most 128 characters) or role (64): `[\w+=,.@-]+`.
@@ -24,7 +25,7 @@ pub enum Type {
     Path,
     /// The beginning of a path: starts with `/`, at most 512 printable characters.
     PathPrefix,
-    /// Where a page starts: text from an earlier page, 1 to 320 characters.
+    /// Start of a page: text from an earlier page, 1 to 320 characters.
     Marker,
     /// An ARN, 20 to 2048 characters.
     Arn,
@@ -50,7 +51,7 @@ pub enum Type {
     },
     /// `true` or `false`.
     Bool,
-    /// Tags: a table of key = "value", at most 50, keys of 1 to 128 and values of 0 to 256 characters.
+    /// Tags: a table of key = "value", at most 50. Keys have 1 to 128 characters, values 0 to 256.
     Tags,
     /// An array of tag keys.
     TagKeys,
@@ -58,7 +59,8 @@ pub enum Type {
     Texts,
     /// A policy document: a table or JSON text.
     Policy,
-    /// A length of time: `"90s"`, `"15m"`, `"2h"`, `"7d"`, or a number of seconds. Becomes whole milliseconds.
+    /// A duration: `"90s"`, `"15m"`, `"2h"`, `"7d"`, or a number of seconds. It becomes whole
+    /// milliseconds.
     Duration,
 }
 
@@ -110,9 +112,9 @@ impl Type {
 pub struct Param {
     /// Its name in Lua, `snake_case`.
     pub name: &'static str,
-    /// What it takes.
+    /// Its type.
     pub ty: Type,
-    /// Whether a call must give it.
+    /// True if it is required.
     pub required: bool,
     /// One sentence about it.
     pub doc: &'static str,
@@ -154,7 +156,7 @@ pub struct Record {
     pub fields: &'static [Field],
 }
 
-/// What a function returns.
+/// Result of a function.
 #[derive(Clone, Copy, Debug)]
 pub enum Returns {
     /// Nothing.
@@ -179,11 +181,11 @@ pub enum Returns {
     Ensured(&'static Record),
     /// Another `iam`.
     Module,
-    /// What was found out about who uses profiles.
+    /// Result of a usage scan.
     Scan,
 }
 
-/// What a policy can narrow an action down to.
+/// Resource type that a policy can restrict an action to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// Nothing: the action is about the whole account.
@@ -201,7 +203,7 @@ pub struct Action {
     pub service: Service,
     /// The action's name, such as `TagInstanceProfile`.
     pub name: &'static str,
-    /// What a policy can narrow it down to (AWS's Service Authorization Reference).
+    /// Resource type that a policy can restrict it to (AWS's Service Authorization Reference).
     pub resource: Resource,
 }
 
@@ -247,12 +249,12 @@ impl Action {
     }
 }
 
-/// Whether a function can change the account.
+/// Effect of a function on the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It only reads.
+    /// Only reads.
     Read,
-    /// It can change the account.
+    /// Can change the account.
     Write,
 }
 
@@ -265,17 +267,17 @@ pub struct Function {
     pub name: &'static str,
     /// The AWS actions that it may call, the main one first.
     pub actions: &'static [Action],
-    /// Whether it can change the account.
+    /// Its effect on the account.
     pub effect: Effect,
     /// Its parameters.
     pub params: &'static [Param],
     /// The parameters that can be given by position, in order; the rest go in a table after them.
     pub positional: &'static [&'static str],
-    /// What it returns.
+    /// Its result.
     pub returns: Returns,
-    /// What it does, in one sentence.
+    /// Summary of its effect, in one sentence.
     pub doc: &'static str,
-    /// What else is worth knowing: limits, errors, consequences. May be empty.
+    /// Further documentation: limits, errors, consequences. May be empty.
     pub long: &'static str,
     /// A piece of Lua that runs on the example account.
     pub example: &'static str,
@@ -298,7 +300,7 @@ impl Function {
         format!("iam.{}", self.path())
     }
 
-    /// How a call looks, such as `iam.profiles.tag(name, tags)`.
+    /// Form of a call, such as `iam.profiles.tag(name, tags)`.
     #[must_use]
     pub fn signature(&self) -> String {
         let rest: Vec<_> = self
@@ -327,8 +329,8 @@ impl Function {
     /// Checks the arguments of a call.
     ///
     /// # Errors
-    /// An argument error that names the function and the parameter: an unknown one (with the nearest known), a missing one, one of the wrong type
-    /// or outside of AWS's limits.
+    /// An argument error that names the function and the parameter, for an unknown parameter (with
+    /// the nearest known), a missing one, one of the wrong type or outside of AWS's limits.
     pub fn check(&self, given: Vec<(String, Value)>) -> Result<Args> {
         let fail = |why: String| {
             Error::argument(format!("{}: {why}", self.lua_name()))

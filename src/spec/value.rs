@@ -34,9 +34,9 @@ pub enum Value {
 pub struct Page {
     /// The entries of this page.
     pub items: Vec<Value>,
-    /// Where the next page starts, if there is one.
+    /// Start of the next page, if there is one.
     pub marker: Option<String>,
-    /// Whether there is a next page.
+    /// True if there is a next page.
     pub is_truncated: bool,
 }
 
@@ -153,7 +153,7 @@ impl Args {
         self.0.iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect()
     }
 
-    /// Whether the call gave that one.
+    /// Check for an argument of the call.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| *key == name)

@@ -22,7 +22,7 @@ use crate::session::{Gate, Mode as Changes, Session};
 
 /// Time to wait for a VM that was stopped.
 const GRACE: Duration = Duration::from_secs(5);
-/// The same after an interrupt.
+/// Time to wait for a stopped VM after an interrupt.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
 /// Interval of checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,15 +1,15 @@
 ---@meta fs
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Files, within what was granted by `--allow-read`, `--allow-write` or the manifest of the
---- runbook.
+--- Files, within the permissions granted by `--allow-read`, `--allow-write` or the runbook's
+--- manifest.
 ---
---- Every function raises an error of kind "permission" that names the missing flag, and one of kind
---- "io" if the system refuses.
+--- Without a permission, every function raises an error of kind "permission" that names the missing
+--- flag. A failure of the operating system is an error of kind "io".
 ---
---- Under a plan nothing on the disk changes: what the script writes is listed as `would write …`,
---- and later reads of the same run see it. Only `/dev/stdout`, `/dev/stderr` and `/dev/null` are
---- written. In read-only mode, which is about the account, files are written.
+--- Under a plan nothing on the disk changes. Writes are listed as `would write …`, and later reads
+--- of the same run see them. Only `/dev/stdout`, `/dev/stderr` and `/dev/null` are written.
+--- Read-only mode restricts only the account, so there files are written.
 ---
 --- ```lua
 --- for _, name in ipairs(fs.list("scripts")) do -- with --allow-read=scripts
@@ -24,12 +24,12 @@ fs = {}
 ---@return string
 function fs.read(path) end
 
---- Writes a whole file: it has either the old or the new contents, never a part.
+--- Writes a whole file atomically: readers see either the old or the new contents, never a part.
 ---@param path string
 ---@param text string
 function fs.write(path, text) end
 
---- The names in a folder, sorted.
+--- Lists the names in a folder, sorted.
 ---@param dir string
 ---@return string[]
 function fs.list(dir) end

@@ -1,10 +1,10 @@
 ---@meta inspect
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Readable printing of any value, for people: `print(inspect(value))`.
+--- Readable text of any value: `print(inspect(value))`.
 ---
---- Looks like Lua, with keys in order, short tables on one line, and without anything that a
---- terminal would obey.
+--- The format resembles Lua, with sorted keys and short tables on one line. Terminal control
+--- characters are escaped.
 ---
 --- ```lua
 --- print(inspect(iam.profiles.get("bastion")))
@@ -15,22 +15,22 @@
 inspect = {}
 
 ---@class inspect.Options
----@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
----@field width? integer the width to fill before a table is put on several lines. Default 100.
----@field most? integer values in tables to print; `…` stands for the rest. Default: a million
+---@field depth? integer maximum depth of tables; deeper ones are printed as `{…}`. Default: 20
+---@field width? integer columns before a table is split into several lines. Default: 100
+---@field most? integer maximum number of values; `…` stands for the rest. Default: a million
 
---- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn
---- the direction of writing visible, as Lua would write them in a string (`\n`, `\x1b`,
---- `\u{202e}`); all other text stays as it is.
+--- Escapes control characters, bytes that are not UTF-8, invisible characters and those that change
+--- the direction of text, as in a Lua string (`\n`, `\x1b`, `\u{202e}`).
 ---
---- Raises an argument error for what is no text.
+--- All other text is unchanged. Raises an argument error for a value that is not text.
 ---@param text string
 ---@return string
 function inspect.visible(text) end
 
---- Puts text into double quotes, with everything in it visible: a Lua string literal on one line.
+--- Quotes text as a Lua string literal on one line, with all special characters escaped as by
+--- `inspect.visible`.
 ---
---- Raises an argument error for what is no text.
+--- Raises an argument error for a value that is not text.
 ---@param text string
 ---@return string
 function inspect.quote(text) end

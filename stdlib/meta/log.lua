@@ -1,10 +1,10 @@
 ---@meta log
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO
---- tagged profile=web count=3`.
+--- Log messages, one line each on standard error: `2026-01-02T03:04:05Z INFO tagged profile=web
+--- count=3`.
 ---
---- A field whose name suggests a secret, such as `api_token`, shows `(secret)`, and so does the
+--- A field whose name suggests a secret, such as `api_token`, is shown as `(secret)`, and so is the
 --- value of a secret parameter.
 ---
 --- ```lua
@@ -12,33 +12,33 @@
 --- log.warn("there is no role in it", { profile = "bastion" })
 --- ```
 ---@class log
----@field level "debug"|"info"|"warn"|"error" the least severe messages that are shown; `--log-level` sets it, "info" by default
+---@field level "debug"|"info"|"warn"|"error" minimum severity (`--log-level`). Default: "info"
 log = {}
 
---- Details for whoever looks for a fault.
+--- Logs details for troubleshooting.
 ---
---- Raises an argument error if the fields are no table.
+--- Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.debug(message, fields) end
 
---- What the script does.
+--- Logs normal progress.
 ---
---- Raises an argument error if the fields are no table.
+--- Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.info(message, fields) end
 
---- Logs a warning: worth a look, but no reason to stop.
+--- Logs a warning: a problem that does not stop the script.
 ---
---- Raises an argument error if the fields are no table.
+--- Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.warn(message, fields) end
 
---- What failed.
+--- Logs a failure.
 ---
---- Raises an argument error if the fields are no table.
+--- Raises an argument error if the fields are not a table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.error(message, fields) end

@@ -1,8 +1,8 @@
 ---@meta policy
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- IAM policy documents: making them, reading them, and asking a role's trust policy who may assume
---- it.
+--- IAM policy documents: building, encoding and decoding them, and evaluating a role's trust
+--- policy.
 ---
 --- ```lua
 --- iam.roles.create { name = "doc-worker", assume_role_policy = policy.trust("ec2.amazonaws.com") }
@@ -26,57 +26,60 @@ policy = {}
 ---@field Condition? table<string, table<string, string|string[]>>
 ---@field Sid? string
 
---- A statement that allows actions on resources: `policy.allow("s3:GetObject",
+--- Returns a statement that allows actions on resources: `policy.allow("s3:GetObject",
 --- "arn:aws:s3:::logs/*")`.
 ---
---- `Sid` and `Condition` can be set on the result. Raises an argument error for what is no action or resource.
+--- Its `Sid` and `Condition` can be set on the result. Raises an argument error for an invalid
+--- action or resource.
 ---@param actions string|string[]
 ---@param resources string|string[]
 ---@return policy.Statement
 function policy.allow(actions, resources) end
 
---- A statement that denies actions on resources; it wins over every one that allows.
+--- Returns a statement that denies actions on resources.
 ---
---- Raises an argument error for what is no action or resource.
+--- A denial overrides every statement that allows. Raises an argument error for an invalid action
+--- or resource.
 ---@param actions string|string[]
 ---@param resources string|string[]
 ---@return policy.Statement
 function policy.deny(actions, resources) end
 
---- A document of statements: an array of them, or one.
+--- Returns a document with one statement, or with an array of them.
 ---
---- Raises an argument error for what is no statement.
+--- Raises an argument error for an invalid statement.
 ---@param statements policy.Statement|policy.Statement[]
 ---@return policy.Document
 function policy.document(statements) end
 
---- The trust policy of a role that AWS services may assume: `policy.trust("ec2.amazonaws.com")`.
+--- Returns a trust policy that lets AWS services assume a role:
+--- `policy.trust("ec2.amazonaws.com")`.
 ---
---- Raises an argument error for what is no service.
+--- Raises an argument error for an invalid service name.
 ---@param ... string services
 ---@return policy.Document
 function policy.trust(...) end
 
---- Writes a document as JSON text without spaces, its keys sorted: the same document is always the
---- same text.
+--- Encodes a document as JSON text without spaces.
 ---
---- Raises an argument error for what is no document.
+--- The keys are sorted, so equal documents have equal texts. Raises an argument error for an
+--- invalid document.
 ---@param document policy.Document
 ---@return string
 function policy.encode(document) end
 
---- Reads a document from JSON text, such as a role's `assume_role_policy`.
+--- Decodes a document from JSON text, such as a role's `assume_role_policy`.
 ---
---- Raises an argument error for what is no document.
+--- Raises an argument error for an invalid document.
 ---@param text string
 ---@return policy.Document
 function policy.decode(text) end
 
---- Whether a service may assume a role, going by its trust policy: some statement allows
---- `sts:AssumeRole` to it and none denies it.
+--- Returns true if a role's trust policy lets a service assume it: at least one statement allows
+--- `sts:AssumeRole` to the service, and none denies it.
 ---
---- Conditions are not weighed: an Allow counts although it has one, a Deny with one does not.
---- Raises an argument error for what is neither a role nor a document.
+--- Conditions are not evaluated. An Allow with a condition counts; a Deny with a condition does
+--- not. Raises an argument error for a value that is neither a role nor a document.
 ---@param role_or_document iam.Role|policy.Document|string a role, a document, or its JSON text
 ---@param service string such as `"ec2.amazonaws.com"`
 ---@return boolean

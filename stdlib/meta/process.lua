@@ -1,9 +1,9 @@
 ---@meta process
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Other programs, within what was granted by `--allow-run` or the manifest of the runbook.
+--- Other programs, within the permissions granted by `--allow-run` or the runbook's manifest.
 ---
---- Under a plan none is run; the plan lists them.
+--- Under a plan no program runs; the plan lists them.
 ---
 --- ```lua
 --- local ran = process.run("uname", { "-s" }) -- with --allow-run=uname
@@ -16,30 +16,30 @@
 process = {}
 
 ---@class process.Options
----@field stdin? string what the program reads from its standard input; without it there is none
----@field plan? fun(program: string, args: string[]): any called instead of the program under a plan
+---@field stdin? string the program's standard input. Default: empty
+---@field plan? fun(program: string, args: string[]): any replacement of the program under a plan
 
 ---@class process.Result
 ---@field code? integer the exit code; nil if a signal ended it
----@field ok boolean whether the code is 0
+---@field ok boolean true if the exit code is 0
 ---@field stdout string
 ---@field stderr string
 
 --- Runs a program, without a shell, and waits for its end.
 ---
---- Other tasks go on meanwhile. A program that fails is a result, not an error; raises one of kind
---- "permission" if it was not granted, and of kind "io" if it cannot be started or prints more than
---- 64 MiB.
+--- Other tasks continue meanwhile. A program that fails is a result, not an error. Raises an error
+--- of kind "permission" without the permission to run it, and one of kind "io" if it cannot be
+--- started or prints more than 64 MiB.
 ---
---- The program has a group of processes of its own, without the terminal. When the run is told to
---- stop, or its time is over, the program is asked to end, and all of its group is killed two
---- seconds later at the latest.
+--- The program runs in its own process group, without the terminal. When the run is stopped or its
+--- timeout expires, the program is asked to end. The whole group is killed after at most two more
+--- seconds.
 ---
---- Under a plan the program is not run, and the plan lists it as `would run …`. `plan` is called
---- instead, and what it returns is returned; without it the result is nil, and a note that says so.
---- A script that goes on with the result, as in `process.run(…).ok`, then ends with "attempt to
---- index a nil value": give it a `plan`, or ask for `iamlua.mode`. `--plan-runs-programs` runs
---- programs under a plan too. In read-only mode, which is about the account, they run.
+--- Under a plan the program is not run, and the plan lists it as `would run …`. Instead, `plan` is
+--- called and its result is returned. Without `plan` the result is nil, with a note that explains
+--- it. A script that uses the result at once, as in `process.run(…).ok`, then fails with "attempt
+--- to index a nil value": pass a `plan`, or check `iamlua.mode`. `--plan-runs-programs` runs
+--- programs under a plan too. Read-only mode restricts only the account, so there programs run.
 ---
 --- ```lua
 --- local ran = process.run("uname", { "-s" }, {
@@ -56,8 +56,8 @@ process = {}
 ---@param program string
 ---@param args? string[]
 ---@param options? process.Options
----@return process.Result? ran nil under a plan, unless there is a `plan`
----@return string? note under a plan, that the program was not run
+---@return process.Result? ran nil under a plan without `plan`
+---@return string? note under a plan, the reason why there is no result
 function process.run(program, args, options) end
 
 return process

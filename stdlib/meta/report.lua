@@ -1,16 +1,19 @@
 ---@meta report
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Results on standard output, in the format that the operator chose with `--output`: `table`,
---- `json`, `jsonl` or `csv`.
+--- Results on standard output, in the format chosen with `--output`: `table`, `json`, `jsonl` or
+--- `csv`.
 ---
---- `report(rows)` writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON lines and CSV are written row by row, so that a listing of any length needs no memory; a table has to be collected. No rows are `[]`, a lone heading, or a note on standard error.
+--- `report(rows)` writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON
+--- lines and CSV are streamed row by row, so memory use does not grow with the listing. A table is
+--- collected first. Without rows the output is `[]`, only the heading, or a note on standard error.
 ---
---- Numbers can be drawn as bars, and rows come in groups, each a table of its own; in the other
---- formats these are plain columns:
+--- Numbers can be drawn as bars, and rows can be grouped, one table per group. In the other formats
+--- these are plain columns:
 ---
 --- ```lua
---- report(iam.profiles.each(), { columns = { "name", "role", { key = "tags.Owner", title = "OWNER" } } })
+--- local owner = { key = "tags.Owner", title = "OWNER" }
+--- report(iam.profiles.each(), { columns = { "name", "role", owner } })
 --- ```
 ---
 --- ```lua
@@ -21,34 +24,42 @@
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
 ---@class report
----@field format report.Format what the operator chose
+---@field format report.Format the format chosen with `--output`
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
 report = {}
 
 ---@alias report.Format "table"|"json"|"jsonl"|"csv"
 
----@class report.Options
----@field columns? (string|report.Column)[] what to show. Default: every key of the rows, `name` first; for an iterator as CSV, those of the first row.
----@field format? report.Format instead of the operator's
----@field group? string the column by whose value rows belong together: in a table they are one of their own, and the value is the heading of its first column
-
----@class report.Column
----@field key? string the field of a row, or of a table in it: `"tags.Owner"`; also the name in JSON and CSV
----@field title? string the heading of the table; the default is made of the key
----@field value? fun(row: table): any makes the value from the row
----@field align? "left"|"right" default: right if every value is a number
----@field bar? boolean whether a bar stands beside each number of a table; the largest of the table has the longest that fits
-
---- Writes one record: a line for each field in a table, one object in JSON.
+--- Options of a report.
 ---
---- Raises an argument error for a wrong option.
+--- Without `columns`, an iterator written as CSV has the keys of its first row. With `group`, a
+--- table is split into one table per value, and the value is the heading of its first column.
+---@class report.Options
+---@field columns? (string|report.Column)[] the columns to show. Default: every key, `name` first
+---@field format? report.Format overrides `--output`
+---@field group? string the column whose value groups the rows
+
+--- Column of a report.
+---
+--- A `key` with a dot is a field of a table in the row. Bars are scaled to the largest number of
+--- the table, which gets the longest bar that fits.
+---@class report.Column
+---@field key? string the field of a row, such as `"tags.Owner"`; also the name in JSON and CSV
+---@field title? string the heading in a table. Default: made from the key
+---@field value? fun(row: table): any computes the value from the row
+---@field align? "left"|"right" default: right if every value is a number
+---@field bar? boolean a bar beside each number in a table
+
+--- Writes one record: a table with a line for each field, or one JSON object.
+---
+--- Raises an argument error for an invalid option.
 ---@param record table
 ---@param options? report.Options
 function report.record(record, options) end
 
---- Writes a line for people on standard error, whatever the format of the results.
+--- Writes a message on standard error, whatever the format of the results.
 ---
---- Line breaks in it are kept.
+--- Its line breaks are kept.
 ---@param text string
 function report.note(text) end
 

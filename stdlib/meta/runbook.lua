@@ -1,20 +1,20 @@
 ---@meta runbook
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- A script that declares itself: `runbook { … }` at its beginning says what the script is for,
---- which parameters it takes, and what it may do.
+--- Declaration of a runbook: `runbook { … }` at the beginning of a script states its purpose, its
+--- parameters and its permissions.
 ---
---- The parameters become flags of `iamlua run SCRIPT`, with `--help`; what is wrong with the
---- command line is said before anything runs; no function of `iam` outside of `allow` can be called
---- afterwards.
+--- The parameters become flags of `iamlua run SCRIPT`, with `--help`. Errors of the command line
+--- are reported before anything runs. Afterwards, functions of `iam` outside of `allow` cannot be
+--- called.
 ---
---- A script without `params` and `args` finds its own options after a lone `--`. With `args` they
---- are not checked, so that a misspelt option of iamlua is one of the script's.
+--- A script without `params` and `args` gets its own options after `--`. With `args` they are not
+--- checked, so a misspelt option of iamlua is passed to the script.
 ---
 --- A parameter is secret if a word of its name suggests it, such as `password`, `db_token`,
---- `secret`, `credential`, `auth` or `api_key`. `partition_key`, `sort_key` and `public_key` are
---- not, and neither are parameters with `choices`, files, durations and booleans. `secret = true`
---- and `secret = false` hold instead.
+--- `secret`, `credential`, `auth` or `api_key`. Not secret are `partition_key`, `sort_key` and
+--- `public_key`, and parameters with `choices`, files, durations and booleans. `secret = true` or
+--- `secret = false` overrides this.
 ---
 --- ```lua
 --- local p = runbook {
@@ -35,26 +35,35 @@
 ---@overload fun(manifest: runbook.Manifest): table<string, any>
 runbook = {}
 
+--- Manifest of a runbook.
+---
+--- `schedule` takes five cron fields, or `@daily` and its like. `every` runs at the multiples of
+--- its duration since the beginning of 1970. `jitter` delays each start by up to that duration, so
+--- that jobs do not all start at once; the delay of a given moment is always the same.
+---
+--- `catch_up` is the policy for missed runs and for a run that was killed: `"once"` makes one run
+--- for all of them, `"skip"` none. The delay before a retry starts at `retry_delay` and doubles
+--- each time. Without `allow`, every function of `iam` may be called.
 ---@class runbook.Manifest
----@field description? string what the script does, for `--help`
+---@field description? string the purpose of the script, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
----@field args? boolean the script reads its arguments itself, unchecked, from `...`. Default: false
----@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
----@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
----@field timeout? string|number how long it may take
----@field schedule? string when it runs as a job of `iamlua schedule`: five cron fields, or `@daily` and its like
----@field timezone? string the time zone of `schedule`, such as `"Europe/Berlin"`. Default: UTC.
----@field every? string|number how often it runs as a job, instead of `schedule`: at the multiples of that time since the beginning of 1970
----@field jitter? string|number it begins up to so much later, always by the same time for the same moment, so that jobs do not all begin at once
----@field catch_up? "once"|"skip" what becomes of moments at which nobody could run it, and of a run that was killed: it runs once for all of them (the default), or they are left out
----@field retries? integer how often it is tried again after a failure. Default: 0.
----@field retry_delay? string|number how long it waits before that, and twice as long before each further time. Default: `"1m"`.
----@field on_failure? runbook.OnFailure who is told when the last try has failed
----@field permissions? runbook.Permissions what it wants to touch besides AWS; the operator is asked
+---@field args? boolean true to read unchecked arguments from `...` instead. Default: false
+---@field allow? string[] the functions of `iam` it may call, such as `"profiles.tag"`. Default: all
+---@field max_changes? integer|string the change limit: a number, or a share of profiles as `"5%"`
+---@field timeout? string|number the maximum duration of a run
+---@field schedule? string the schedule as a job of `iamlua schedule`, in cron fields
+---@field timezone? string the time zone of `schedule`, such as `"Europe/Berlin"`. Default: UTC
+---@field every? string|number the interval between runs as a job, instead of `schedule`
+---@field jitter? string|number the maximum delay of each start as a job
+---@field catch_up? "once"|"skip" the policy for missed runs. Default: `"once"`
+---@field retries? integer the maximum number of retries after a failure. Default: 0
+---@field retry_delay? string|number the delay before the first retry. Default: `"1m"`
+---@field on_failure? runbook.OnFailure the notification when retries are exhausted
+---@field permissions? runbook.Permissions access outside of AWS; the operator is asked
 
 ---@class runbook.OnFailure
----@field command? string[] a program and its arguments, which gets the failure as JSON on its standard input
----@field webhook? string an address to which the failure is posted as JSON
+---@field command? string[] a program and its arguments; the failure is JSON on its standard input
+---@field webhook? string the URL that receives the failure as a JSON POST request
 
 ---@class runbook.Permissions
 ---@field read? string[] files and folders
@@ -63,21 +72,28 @@ runbook = {}
 ---@field run? string[] programs
 ---@field net? string[] `HOST` or `HOST:PORT`, other than AWS's hosts and the run's endpoint
 
+--- Parameter of a runbook.
+---
+--- Its default type is that of `default` or `choices`, else string.
+---
+--- A duration is converted to seconds. Naming a `file` on the command line permits the script to
+--- read it. Naming a `new_file` permits the script to write it. A new file must not exist yet,
+--- under a plan either, except for `-` (standard output), pipes and devices.
 ---@class runbook.Param
----@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it; naming a new file lets it write that one, which must not be there yet, under a plan either (`-` is standard output, and pipes and devices may be there).
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file"
 ---@field default? any
 ---@field required? boolean
 ---@field help? string
 ---@field pattern? string a regular expression for the whole value, or each item of a list
----@field min? number|string the least number, duration, or count of items
----@field max? number|string the greatest one
----@field choices? any[] the only values
----@field secret? boolean kept out of journal, plan file, log and errors. Default: by the name
+---@field min? number|string the minimum number, duration, or count of items
+---@field max? number|string the maximum number, duration, or count of items
+---@field choices? any[] the permitted values
+---@field secret? boolean hides it in journal, plan file, log and errors. Default: by its name
 
---- Ends the script because its command line is wrong in a way that the declarations cannot say,
---- such as two flags that exclude each other.
+--- Reports a wrong command line that the declarations cannot express, such as two flags that
+--- exclude each other.
 ---
---- Always raises, an error of kind "usage": exit code 2.
+--- Always raises an error of kind "usage", which ends the script with exit code 2.
 ---@param problem string
 ---@param hint? string
 function runbook.usage(problem, hint) end

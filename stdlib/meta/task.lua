@@ -1,9 +1,9 @@
 ---@meta task
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Several things at once in one script: coroutines that run while others wait for AWS.
+--- Concurrent tasks in one script: coroutines that run while others wait for AWS.
 ---
---- For the same work on many items there is `bulk`.
+--- For the same work on many items use `bulk`.
 ---
 --- ```lua
 --- local roles = task.spawn(function()
@@ -15,7 +15,7 @@
 ---@class task
 task = {}
 
---- A function that runs while others wait.
+--- Function that runs while others wait.
 ---@class task.Task
 local Task = {}
 
@@ -23,22 +23,23 @@ local Task = {}
 ---
 --- It runs while the others wait.
 ---
---- An error of a task that nobody waits for ends the run: at once if the script does not hold the
---- task any more, so that nobody can wait for it, else when the script ends.
+--- An error of a task that nothing waits for ends the run. It does so at once if the script no
+--- longer holds the task, otherwise at the end of the script.
 ---@param f function
 ---@param ... any arguments of the function
 ---@return task.Task
 function task.spawn(f, ...) end
 
---- Waits until a task has ended and returns what its function returned; raises its error if it
---- failed.
+--- Waits for the end of a task and returns the results of its function.
+---
+--- Raises the task's error if it failed.
 ---@param t task.Task
 ---@return any ...
 function task.wait(t) end
 
---- Runs functions (or waits for tasks) at once and returns the first result of each, in order.
+--- Runs functions (or waits for tasks) concurrently and returns the first result of each, in order.
 ---
---- All of them end before the first error, if there is one, is raised.
+--- If any fails, the first error is raised after all have ended.
 ---
 --- ```lua
 --- local found = task.all {
@@ -51,11 +52,11 @@ function task.wait(t) end
 ---@return any[]
 function task.all(list) end
 
---- Whether the task has ended.
+--- Returns true if the task has ended.
 ---@return boolean
 function Task:done() end
 
---- Waits until it has ended: the same as `task.wait`.
+--- Waits for the end of the task, as `task.wait` does.
 ---@return any ...
 function Task:wait() end
 

@@ -1,11 +1,12 @@
 ---@meta time
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Points in time as ISO 8601 text in UTC, such as `2026-01-02T03:04:05Z`, and lengths of time.
+--- Points in time and durations.
 ---
---- Dates of profiles and roles have that form, to the second, so `<` orders them:
---- `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`,
---- `"7d"`, `"2w"`, or a number of seconds.
+--- A point in time is ISO 8601 text in UTC, such as `2026-01-02T03:04:05Z`. Dates of profiles and
+--- roles have that form, to the second, so `<` orders them: `profile.create_date <
+--- time.ago("90d")`. A duration is text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a
+--- number of seconds.
 ---
 --- ```lua
 --- for profile in iam.profiles.each() do
@@ -18,68 +19,68 @@
 ---@class time
 time = {}
 
---- Now, as ISO 8601 text.
+--- Returns the current time as ISO 8601 text.
 ---@return string
 function time.now() end
 
---- Seconds since 1970, with a fraction.
+--- Returns the current time in seconds since 1970, with a fraction.
 ---@return number
 function time.epoch() end
 
---- The point in time that far before now.
+--- Returns the time that lies a duration before now.
 ---
---- Raises an argument error for what is no duration.
+--- Raises an argument error for an invalid duration.
 ---@param length string|number
 ---@return string
 function time.ago(length) end
 
---- The point in time that far after now.
+--- Returns the time that lies a duration after now.
 ---
---- Raises an argument error for what is no duration.
+--- Raises an argument error for an invalid duration.
 ---@param length string|number
 ---@return string
 function time.after(length) end
 
---- Reads ISO 8601 text into whole seconds since 1970.
+--- Parses ISO 8601 text into whole seconds since 1970.
 ---
---- Takes a date alone, fractions (cut off) and offsets; without an offset it is UTC. Raises an
---- argument error for anything else.
+--- A date alone, fractions (truncated) and offsets are accepted; text without an offset is UTC.
+--- Raises an argument error for any other text.
 ---@param iso string
 ---@return integer
 function time.parse(iso) end
 
---- Writes seconds since 1970 as ISO 8601 text; a fraction is cut off.
+--- Formats seconds since 1970 as ISO 8601 text, without the fraction.
 ---
---- Raises an argument error out of the years from 1970 to 9999.
+--- Raises an argument error outside of the years 1970 to 9999.
 ---@param epoch number
 ---@return string
 function time.format(epoch) end
 
---- How many whole seconds ago that was; negative for the future.
+--- Returns the age of a date in whole seconds; negative for the future.
 ---
---- Raises an argument error for what is no date.
+--- Raises an argument error for an invalid date.
 ---@param iso string
 ---@return integer
 function time.since(iso) end
 
---- How long ago that was, short and for people: `45s`, `12m`, `3h` up to two days, then `412d`; `in
---- 3h` for the future.
+--- Returns the age of a date as short text: `45s`, `12m`, `3h` up to two days, then `412d`; `in 3h`
+--- for the future.
 ---
---- Raises an argument error for what is no date.
+--- Raises an argument error for an invalid date.
 ---@param iso string
 ---@return string
 function time.age(iso) end
 
---- The seconds of a duration such as `"90d"` or `"250ms"`; a number stays as it is.
+--- Converts a duration such as `"90d"` or `"250ms"` into seconds.
 ---
---- Raises an argument error for anything else.
+--- A number is unchanged. Raises an argument error for any other value.
 ---@param length string|number
 ---@return number
 function time.seconds(length) end
 
---- Waits.
+--- Sleeps for a duration.
 ---
---- Other tasks go on meanwhile. Raises an argument error for what is no duration.
+--- Other tasks continue meanwhile. Raises an argument error for an invalid duration.
 ---@param length string|number
 function time.sleep(length) end
 

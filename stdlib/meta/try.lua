@@ -1,11 +1,13 @@
 ---@meta try
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Calls a function and returns what it returns; if it raises, returns nil and the error: a table
---- with `kind`, `message`, `code`, `hint`, `traceback` and so on, whatever was raised.
+--- Calls a function and returns its results.
 ---
---- What was raised is in its `value` if that was not an error of ours. Test the first result: the
---- second one of a function that returns two is no error.
+--- If it raises an error, returns nil and the error: a table with `kind`, `message`, `code`,
+--- `hint`, `traceback` and so on. A raised value that is not an error of iamlua is in its field
+--- `value`.
+---
+--- Test the first result, not the second: a function may return two values.
 ---
 --- ```lua
 --- local profile, err = try(iam.profiles.get, "web")

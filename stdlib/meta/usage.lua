@@ -1,12 +1,13 @@
 ---@meta usage
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Who uses an instance profile: verdicts with evidence.
+--- Usage of instance profiles, as verdicts with evidence.
 ---
---- A scan asks every service that can name a profile, in every enabled region; a verdict says what
---- follows for one profile. What could not be checked makes it `unknown`, never `unused`.
+--- A scan queries every service that can name a profile, in every enabled region. A verdict is the
+--- conclusion for one profile. A profile with an incomplete check is `unknown`, never `unused`.
 ---
---- `unused` means that nothing on AWS that iamlua knows of names the profile, and that its role was not used. docs/usage.md says what each source proves and what lies outside AWS.
+--- `unused` means that no resource on AWS known to iamlua names the profile, and that its role was
+--- not used recently. docs/usage.md lists the proof of each source, and what lies outside of AWS.
 ---
 --- ```lua
 --- local scan = usage.scan {}
@@ -18,104 +19,112 @@
 ---@class usage
 usage = {}
 
---- What a scan has found, and what it could not check.
+--- Result of a scan: references to profiles, and gaps.
 ---@class usage.Scan
 ---@field account string the account's 12 digits
----@field started string when it began: ISO 8601, UTC, seconds
----@field ended string when it ended
----@field complete boolean whether everything was checked; if not, no profile is `unused`
----@field regions string[] the regions that were asked
----@field resources integer how many resources were looked at
+---@field started string start of the scan: ISO 8601, UTC, seconds
+---@field ended string end of the scan
+---@field complete boolean true without gaps; otherwise no profile is `unused`
+---@field regions string[] the scanned regions
+---@field resources integer number of resources that were examined
 local Scan = {}
 
---- Whether one profile is used, and why.
+--- Verdict on one profile, with its evidence.
+---
+--- Any entry in `doubts`, such as a text with placeholders, makes it `unknown`. `checked` is the
+--- same table for all verdicts of a scan.
 ---@class usage.Verdict
 ---@field verdict "used"|"unused"|"unknown"
----@field reason string why, in one sentence
+---@field reason string the reason, in one sentence
 ---@field profile string its name
 ---@field id string its unique id
 ---@field arn string its ARN
----@field references usage.Reference[] what refers to it
----@field doubts usage.Reference[] what may refer to it, such as a text with placeholders; one makes `unknown`
----@field gaps usage.Gap[] what was not checked
----@field checked usage.Check[] what was asked, where and when; the same table for all verdicts of a scan
----@field role? usage.Role what its role says, if nothing else refers to the profile
----@field at string when the scan began
+---@field references usage.Reference[] resources that refer to the profile
+---@field doubts usage.Reference[] resources that may refer to the profile
+---@field gaps usage.Gap[] checks that could not be made
+---@field checked usage.Check[] all checks of the scan, with outcome and time
+---@field role? usage.Role last use of the role, if no resource refers to the profile
+---@field at string start of the scan
 
---- A resource that names a profile.
+--- Resource that refers to a profile.
+---
+--- The source is `iam.roles` for a role that was used recently.
 ---@class usage.Reference
----@field source string the source, such as `ec2.instances`; `iam.roles` for a role that was used lately
+---@field source string the source, such as `ec2.instances`
 ---@field service string the service's prefix in IAM policies, such as `ec2`
 ---@field region? string
----@field kind string what it is, such as `instance`
----@field resource string its id or name; several parts are joined with `/`
+---@field kind string kind of the resource, such as `instance`
+---@field resource string its id or name; several parts are joined by `/`
 ---@field state? string its state, in AWS's words
----@field by "arn"|"name"|"id"|"role"|"pattern" by what it means the profile
----@field text string the text that does
+---@field by "arn"|"name"|"id"|"role"|"pattern" form of the reference
+---@field text string text of the reference
 
---- Something that was not checked.
+--- Check that could not be made.
 ---@class usage.Gap
----@field source? string the source; nil if it is all of them
----@field region? string the region; nil if it is all of them
+---@field source? string the source; nil for all of them
+---@field region? string the region; nil for all of them
 ---@field reason "denied"|"throttled"|"failed"|"cut off"|"not enabled"|"not asked"
 ---@field code? string AWS's error code
----@field message? string what AWS said
----@field text string all of it in words
+---@field message? string AWS's message
+---@field text string description of the gap
 
---- That a source was asked in a region.
+--- Query of one source in one region.
+---
+--- The outcome is `checked`, `not offered` where the region does not have the service, or the
+--- reason of a gap.
 ---@class usage.Check
 ---@field source string
 ---@field region string
----@field at string when: ISO 8601, UTC, seconds
----@field resources integer how many resources were looked at
----@field outcome string `checked`, `not offered` (the region does not have the service), or the reason of a gap
+---@field at string time of the query: ISO 8601, UTC, seconds
+---@field resources integer number of resources that were examined
+---@field outcome string `checked`, `not offered`, or the reason of a gap
 
---- What a profile's role says.
+--- Last use of a profile's role, in the 400 days that AWS tracks.
 ---@class usage.Role
 ---@field name string
 ---@field create_date string
----@field last_used? string when it was last used; nil if it was not, in the 400 days that AWS remembers
----@field region? string where that was
+---@field last_used? string time of the last use; nil without any in those 400 days
+---@field region? string region of the last use
 
---- A kind of resource that can name a profile.
+--- Kind of resource that can name a profile.
 ---@class usage.Source
 ---@field name string such as `ec2.instances`
 ---@field service string the service's prefix in IAM policies
----@field kind string what one of its resources is, such as `instance`
----@field actions string[] the calls that find out, which are also the permissions needed
----@field doc string what a reference means
+---@field kind string kind of one resource, such as `instance`
+---@field actions string[] the API actions of the query, which are also the permissions needed
+---@field doc string meaning of a reference
 ---@field reference_url string the page of AWS's documentation
 
 ---@class usage.LoadOptions
----@field max_age? string|number how old the scan may be, such as `"6h"`, which is the default
+---@field max_age? string|number maximum age of the scan. Default: `"6h"`
 
 ---@class usage.ScanOptions
----@field regions? string|string[] the regions to ask; default: all that are enabled
----@field sources? string|string[] the sources to ask; default: all
----@field role_unused_for? string|number a profile whose role was used in that time is used; default `"90d"`
----@field concurrency? integer how many calls at once; default 16
----@field timeout? string|number when a call is given up; default `"5m"`
+---@field regions? string|string[] the regions to scan. Default: all that are enabled
+---@field sources? string|string[] the sources to query. Default: all
+---@field role_unused_for? string|number a role used more recently counts as use. Default: `"90d"`
+---@field concurrency? integer maximum number of calls at once. Default: 16
+---@field timeout? string|number maximum time of one call. Default: `"5m"`
 
---- Asks every source in every region: `iam.usage.scan` of the run's own account.
+--- Scans every source in every region of the run's own account, as `iam.usage.scan` does.
 ---
---- It makes no call per profile, and shows how it gets on. A denied or failing call is a gap of the
---- scan and no error. Raises an error if nobody can say which regions are enabled, or the
+--- A scan makes no call per profile, and shows its progress. A denied or failing call is a gap of
+--- the scan, not an error. Raises an error if the enabled regions cannot be determined or the
 --- credentials are not valid.
 ---@param options? usage.ScanOptions
 ---@return usage.Scan
 function usage.scan(options) end
 
---- Reads a scan that `scan:save` wrote; needs `--allow-read`.
+--- Loads a scan that `scan:save` wrote; needs `--allow-read`.
 ---
---- Raises an error for one that is older than `max_age`, damaged, or of another version.
+--- Raises an error for a file that is older than `max_age`, damaged, or of another version.
 ---
---- What is asked of roles is asked anew.
+--- Roles are read again, not taken from the file.
 ---@param path string
 ---@param options? usage.LoadOptions
 ---@return usage.Scan
 function usage.load(path, options) end
 
---- The sources that a scan asks.
+--- Lists the sources of a scan.
 ---
 --- ```lua
 --- for _, source in ipairs(usage.sources()) do
@@ -125,34 +134,36 @@ function usage.load(path, options) end
 ---@return usage.Source[]
 function usage.sources() end
 
---- Whether a profile is used.
+--- Returns the verdict on a profile.
 ---
---- A profile that nothing refers to costs one call, for its role, once per role. The profile must
---- be of the scan's account.
----@param profile iam.Profile|string a profile of `iam.profiles.each`, `list` or `get`; of a name, the profile is read
+--- A profile without references costs one call for its role, once per role. A profile that is given
+--- by name is read first. It must be in the scan's account.
+---@param profile iam.Profile|string a profile of `iam.profiles.each`, `list` or `get`, or its name
 ---@return usage.Verdict
 function Scan:verdict(profile) end
 
---- What was not checked; empty if the scan is complete.
+--- Lists the gaps of the scan; empty if it is complete.
 ---@return usage.Gap[]
 function Scan:gaps() end
 
---- The same in a few sentences for people: gaps that belong together, such as a source that is
---- denied in every region, are one.
+--- Summarizes the gaps in a few sentences.
+---
+--- Gaps with the same cause, such as a source that is denied in every region, are one sentence.
 ---@return string[]
 function Scan:gap_summary() end
 
---- What was asked, where and when.
+--- Lists the queries of the scan: source, region, time and outcome.
 ---@return usage.Check[]
 function Scan:checked() end
 
---- Everything that names a profile or a role, also of profiles that do not exist: an iterator.
+--- Iterates over all references to profiles and roles, including those to profiles that do not
+--- exist.
 ---
---- `names` are the texts, as AWS has them.
+--- `names` are the texts of the references, exactly as AWS returns them.
 ---@return fun(): table iterator
 function Scan:references() end
 
---- Writes the scan into a file, for `usage.load`; needs `--allow-write`.
+--- Saves the scan to a file, for `usage.load`; needs `--allow-write`.
 ---@param path string
 function Scan:save(path) end
 

@@ -1,5 +1,6 @@
--- What a prompt needs of Lua: the variables that its entries share, and values as a person wants to see them. The program calls this file
--- with its table of functions; scripts never see it. It must not depend on globals that a script can put something else in place of.
+-- Lua part of the prompt: variables shared by its entries, and the display of values. The program
+-- calls this file with its table of functions; scripts never see it. It must not depend on globals
+-- that a script can replace.
 
 local _, host = ...
 local inspect, report = require("inspect"), require("report")
@@ -11,10 +12,11 @@ local sub, find, gmatch, utf8_len = string.sub, string.find, string.gmatch, utf8
 
 local prompt = {}
 
-------------------------------------------------------------------------------------------------------------------- Variables
+------------------------------------------------------------------------------------------ Variables
 
--- The locals of earlier entries stand in front of the globals, in a table of their own. The environment itself stays empty, so that every
--- assignment is seen. A name that is declared reads as the global of that name until it is assigned: `local print = print` must work.
+-- Locals of earlier entries shadow the globals, in a table of their own. The environment itself
+-- stays empty, so that every assignment is seen. A name that is declared reads as the global of
+-- that name until it is assigned: `local print = print` must work.
 local declared, is_nil = {}, {}
 
 prompt.variables = setmetatable({}, {
@@ -36,7 +38,7 @@ prompt.environment = setmetatable({}, {
       rawset(prompt.variables, name, value)
     end
   end,
-  -- What a script puts in place of it would end the prompt's access to everything.
+  -- Locked, because a replacement by a script would end the prompt's access to everything.
   __metatable = false,
 })
 
@@ -44,14 +46,14 @@ function prompt.declare(name)
   declared[name] = true
 end
 
----------------------------------------------------------------------------------------------------------------------- Values
+--------------------------------------------------------------------------------------------- Values
 
--- What comes after that which is on the screen; nil if nothing does.
+-- Remaining output after the current screen; nil if there is none.
 local pending
 -- Lines and columns of the screen.
 local height, width = 24, 80
 
--- The most of a text, and of the keys of a table, that is shown.
+-- Maximum length of a text, and number of keys of a table, that is shown.
 local MOST_TEXT, MOST_KEYS = 10000, 200
 
 local function line(text)
@@ -67,7 +69,7 @@ local function page_size()
   return max(10, height - 4)
 end
 
--- Text that may be longer than the screen.
+-- Shows text that may be longer than the screen.
 local function show_text(text)
   local lines = {}
   for each in gmatch(text .. "\n", "(.-)\n") do
@@ -91,10 +93,14 @@ local function show_text(text)
 end
 
 local function is_record(value)
-  return type(value) == "table" and getmetatable(value) == nil and rawlen(value) == 0 and type(next(value)) == "string"
+  return type(value) == "table"
+    and getmetatable(value) == nil
+    and rawlen(value) == 0
+    and type(next(value)) == "string"
 end
 
--- The columns of profiles, roles and policies, what matters most first: the last ones give way where the terminal is narrow.
+-- Columns of profiles, roles and policies, most important first. The last ones are dropped on a
+-- narrow terminal.
 local COLUMNS = { "name", "role", "create_date", "path", "arn", "tags" }
 local KNOWN = { name = true, path = true, arn = true }
 
@@ -112,7 +118,7 @@ local function columns_of(rows)
   if is_known(rows[1]) then
     for _, key in ipairs(COLUMNS) do
       for _, row in ipairs(rows) do
-        -- The ARN says what name and path say, except of a policy.
+        -- The ARN only repeats name and path, except for a policy.
         local is_said = key == "arn" and rawget(row, "create_date") ~= nil
         if rawget(row, key) ~= nil and not is_said then
           keys[#keys + 1] = key
@@ -139,17 +145,18 @@ local function columns_of(rows)
   return keys
 end
 
--- The first of the columns that fit on the screen, and the others.
+-- Leading columns that fit on the screen, and the others.
 local function fitting(rows, keys)
   local shown, left, total = {}, {}, 0
   for i, key in ipairs(keys) do
     local widest = #key
     for _, row in ipairs(rows) do
       local value = rawget(row, key)
-      local text = type(value) == "table" and inspect(value, { width = maxinteger }) or tostring(value)
+      local text = type(value) == "table" and inspect(value, { width = maxinteger })
+        or tostring(value)
       widest = max(widest, utf8_len(text) or #text)
     end
-    -- The widest column can give way a little, but a column needs some room.
+    -- The widest column can shrink a little, but every column needs some room.
     if i > 1 and total + min(widest, 24) > width then
       left[#left + 1] = key
     else
@@ -160,7 +167,8 @@ local function fitting(rows, keys)
   return shown, left
 end
 
--- Rows of which there may be many: `take(n)` returns the next ones, at most n, and how many there are after them, if that is known.
+-- Shows rows, possibly many. `take(n)` returns at most n further rows, and the number of rows after
+-- them if that is known.
 local function show_rows(take)
   local function page()
     local rows, after = take(page_size())
@@ -204,11 +212,13 @@ local function show_records(list)
   show_rows(array_taker(list))
   local marker = rawget(list, "marker")
   if rawget(list, "is_truncated") and type(marker) == "string" then
-    report.note("the page ends here: the next one begins at its `marker`; each() goes through all of them")
+    report.note(
+      "the page ends here: the next one begins at its `marker`; each() goes through all of them"
+    )
   end
 end
 
--- An array of anything else: a screenful of items at a time.
+-- Shows an array of other values, one screenful at a time.
 local function show_array(list)
   local take = array_taker(list)
   local function page()
@@ -277,7 +287,8 @@ local function show_table(value)
   page()
 end
 
--- What a value says of itself, which may be several lines: a verdict has one for each reference.
+-- Shows the text that a value defines for itself. It may have several lines: a verdict has one for
+-- each reference.
 local function show_text_of(value)
   local ok, text = pcall(tostring, value)
   if not ok then
@@ -294,12 +305,18 @@ local function show(value)
   if kind == "string" then
     if #value > MOST_TEXT then
       local cut = MOST_TEXT
-      -- Not in the middle of a character.
+      -- Cuts at a character boundary.
       while cut > 0 and find(sub(value, cut + 1, cut + 1), "[\128-\191]") do
         cut = cut - 1
       end
       line(inspect(sub(value, 1, cut)) .. " …")
-      return report.note("… cut after " .. host.number(cut) .. " of " .. host.number(#value) .. " bytes: print(_) shows all")
+      return report.note(
+        "… cut after "
+          .. host.number(cut)
+          .. " of "
+          .. host.number(#value)
+          .. " bytes: print(_) shows all"
+      )
     end
     line(inspect(value))
   elseif host.is_listing[value] then
@@ -333,7 +350,7 @@ local function show_all(...)
   end
 end
 
--- Runs an entry and shows what it returns. What it has to show after that waits for `.more`.
+-- Runs an entry and shows its results. Further output waits for `.more`.
 function prompt.run(lines, columns, chunk, ...)
   height, width, pending = lines, columns, nil
   prompt.shown = 0

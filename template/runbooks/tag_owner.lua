@@ -3,12 +3,17 @@
 ---   iamlua plan runbooks/tag_owner.lua --owner ops --path /ec2/
 ---   iamlua run runbooks/tag_owner.lua --owner ops --path /ec2/
 ---
---- A profile that has the tag already is left alone, so a second run changes nothing.
+--- A profile that already has the tag is left alone, so a second run changes nothing.
 
 local p = runbook {
   description = "Tags every instance profile under a path with its owner.",
   params = {
-    owner = { type = "string", required = true, pattern = ".+", help = "the value of the tag Owner" },
+    owner = {
+      type = "string",
+      required = true,
+      pattern = ".+",
+      help = "the value of the tag Owner",
+    },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
   -- Every other function of iam is refused, and so is the 501st change.

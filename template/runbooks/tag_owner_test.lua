@@ -1,4 +1,5 @@
--- Run by `iamlua test`. Each test has an account of its own, in memory; nothing on AWS or in the local account is touched.
+-- Run with `iamlua test`. Each test has its own account in memory; nothing on AWS or in the local
+-- account is touched.
 
 describe("tag_owner.lua", function()
   before_each(function()

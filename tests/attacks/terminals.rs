@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 
 /// Title, cleared screen in both forms, carriage return, backspace, DEL, and right-to-left text.
 const HOSTILE: &str = "h\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}2J\r\u{8}\u{7f}\u{202e}e";
-/// The same for text that is cut at control characters of one byte.
+/// Hostile text that is cut at control characters of one byte.
 const HIGH: &str = "h\u{9b}2J\u{202e}\u{2066}e";
 
 /// Endpoint of an attacker that answers each action of AWS with a text.

@@ -101,7 +101,11 @@ it("what fails is counted with its item, and does not stop the rest", function()
   assert(ran.code == 1 and ran.stdout == "1\t3\t3\ta\tNoSuchEntity\nthe end\n", ran.stdout)
   assert(ran.stderr:find("ERROR look failed", 1, true), ran.stderr)
   assert(ran.stderr:find("look: 3 of 4 items failed: a, b, c", 1, true), ran.stderr)
-  assert(ran.stderr:find("look: 1 done, 3 failed in ", 1, true) and ran.stderr:find("GetInstanceProfile 4", 1, true), ran.stderr)
+  assert(
+    ran.stderr:find("look: 1 done, 3 failed in ", 1, true)
+      and ran.stderr:find("GetInstanceProfile 4", 1, true),
+    ran.stderr
+  )
   assert(result == nil)
 end)
 
@@ -115,7 +119,14 @@ it("only so many failures are said and kept", function()
   })
   local _, said = ran.stderr:gsub("bulk failed", "")
   assert(ran.code == 1 and ran.stdout == "3000\t1000\n" and said == 20, said)
-  assert(ran.stderr:find("3,000 of 3,000 items failed: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2,990 more", 1, true), ran.stderr)
+  assert(
+    ran.stderr:find(
+      "3,000 of 3,000 items failed: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2,990 more",
+      1,
+      true
+    ),
+    ran.stderr
+  )
 end)
 
 it("on_error stop begins no more, and raises with the item", function()
@@ -174,7 +185,10 @@ it("skipped items are counted by reason, and what is protected is one of them", 
     ]],
   })
   assert(ran.code == 0 and ran.stdout == "20\t4\t3\t1\n", ran.stdout .. ran.stderr)
-  assert(ran.stderr:find("tag: 20 done, 4 skipped (not ours 3, protected 1) in ", 1, true), ran.stderr)
+  assert(
+    ran.stderr:find("tag: 20 done, 4 skipped (not ours 3, protected 1) in ", 1, true),
+    ran.stderr
+  )
 end)
 
 it("map keeps the order, with holes for what failed or was skipped", function()
@@ -238,13 +252,17 @@ end)
 
 it("a stream raises what ended it after what was done before", function()
   local got = {}
-  local rows = bulk.stream({ 1, 2, 3, 4, 5, 6, 7, 8 }, { concurrency = 2, on_error = "stop" }, function(n)
-    time.sleep("1ms")
-    if n == 4 then
-      error("four", 0)
+  local rows = bulk.stream(
+    { 1, 2, 3, 4, 5, 6, 7, 8 },
+    { concurrency = 2, on_error = "stop" },
+    function(n)
+      time.sleep("1ms")
+      if n == 4 then
+        error("four", 0)
+      end
+      return n
     end
-    return n
-  end)
+  )
   local _, err = try(function()
     for n in rows do
       got[#got + 1] = n
@@ -305,9 +323,14 @@ it("wrong arguments are refused before anything is begun", function()
   refused("the last argument must be a function, got nil", { 1 }, {})
   refused("the options must be a table, got function", { 1 }, f)
   refused("concurrency must be a whole number from 1 to 1024, got 0", { 1 }, { concurrency = 0 }, f)
-  refused("concurrency must be a whole number from 1 to 1024, got 2.5", { 1 }, { concurrency = 2.5 }, f)
+  refused(
+    "concurrency must be a whole number from 1 to 1024, got 2.5",
+    { 1 },
+    { concurrency = 2.5 },
+    f
+  )
   refused('on_error must be "continue" or "stop"', { 1 }, { on_error = "ignore" }, f)
-  refused("there is no option \"concurency\"", { 1 }, { concurency = 3 }, f)
+  refused('there is no option "concurency"', { 1 }, { concurency = 3 }, f)
   refused("label must be a string", { 1 }, { label = 7 }, f)
   local _, err = try(bulk.skip, 3)
   assert(err.kind == "argument")

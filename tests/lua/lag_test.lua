@@ -32,7 +32,9 @@ it("a profile is there as soon as it was made, in every read", function()
   expect(read):to_equal(made)
   iam.profiles.add_role("new", ROLE)
   read = iam.profiles.get("new")
-  assert(read.role == ROLE and read.roles[1].arn == iam.roles.get(ROLE).arn and read.roles[1].tags == nil)
+  assert(
+    read.role == ROLE and read.roles[1].arn == iam.roles.get(ROLE).arn and read.roles[1].tags == nil
+  )
   expect(iam.profiles.tags("new")):to_equal { Owner = "ops" }
   assert(has(names(iam.profiles.each()), "new") == 1)
   assert(has(names(iam.profiles.each { page_size = 2 }), "new") == 1)
@@ -57,7 +59,10 @@ it("a profile is gone as soon as it was deleted", function()
   iam.profiles.delete("worker", { detach = true })
   assert(iam.profiles.find("worker") == nil)
   local _, err = try(iam.profiles.get, "worker")
-  assert(err.code == "NoSuchEntity" and err.message == "Instance Profile worker cannot be found", err.message)
+  assert(
+    err.code == "NoSuchEntity" and err.message == "Instance Profile worker cannot be found",
+    err.message
+  )
   _, err = try(iam.profiles.tags, "worker")
   assert(err.code == "NoSuchEntity")
   assert(has(names(iam.profiles.each()), "worker") == 0)
@@ -98,7 +103,11 @@ it("tags that were set and removed are so, others stay", function()
 end)
 
 it("roles: made, changed, and deleted", function()
-  iam.roles.create { name = "rr", path = "/app/", assume_role_policy = policy.trust("ec2.amazonaws.com") }
+  iam.roles.create {
+    name = "rr",
+    path = "/app/",
+    assume_role_policy = policy.trust("ec2.amazonaws.com"),
+  }
   iam.roles.tag("rr", { A = "b" })
   iam.roles.set_assume_role_policy("rr", policy.trust("ssm.amazonaws.com"))
   iam.roles.update("rr", { description = "new", max_session_duration = 7200 })

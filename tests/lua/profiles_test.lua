@@ -19,7 +19,11 @@ it("the flow of the AWS guide works from one script", function()
   assert(role.arn == "arn:aws:iam::123456789012:role/application/S3Access", role.arn)
   local s3 = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
   iam.roles.attach_policy("S3Access", s3)
-  local made = iam.profiles.create { name = "Webserver", path = "/ec2/web/", tags = { Owner = "ops", Stage = "prod" } }
+  local made = iam.profiles.create {
+    name = "Webserver",
+    path = "/ec2/web/",
+    tags = { Owner = "ops", Stage = "prod" },
+  }
   assert(made.path == "/ec2/web/" and made.tags.Stage == "prod" and made.role == nil)
   assert(made.id:match("^AIPA[A-Z2-7]+$") and #made.id == 21, made.id)
   iam.profiles.add_role("Webserver", "S3Access")
@@ -28,9 +32,14 @@ it("the flow of the AWS guide works from one script", function()
   assert(read.role == "S3Access" and #read.roles == 1)
   assert(read.roles[1].arn == role.arn and read.id == made.id)
   local trust = json.decode(read.roles[1].assume_role_policy)
-  assert(trust.Statement[1].Principal.Service == "ec2.amazonaws.com", read.roles[1].assume_role_policy)
+  assert(
+    trust.Statement[1].Principal.Service == "ec2.amazonaws.com",
+    read.roles[1].assume_role_policy
+  )
 
-  assert(fails("DeleteConflict", iam.profiles.delete, "Webserver").hint:find("detach = true", 1, true))
+  assert(
+    fails("DeleteConflict", iam.profiles.delete, "Webserver").hint:find("detach = true", 1, true)
+  )
   iam.profiles.remove_role("Webserver", "S3Access")
   iam.profiles.delete("Webserver")
   fails("DeleteConflict", iam.roles.delete, "S3Access")
@@ -138,7 +147,10 @@ end)
 
 it("a profile holds one role", function()
   local err = fails("LimitExceeded", iam.profiles.add_role, "web-frontend", "worker")
-  assert(err.message == "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1", err.message)
+  assert(
+    err.message == "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1",
+    err.message
+  )
   fails("NoSuchEntity", iam.profiles.remove_role, "web-frontend", "worker")
 end)
 

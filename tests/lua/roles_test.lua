@@ -20,9 +20,13 @@ it("a role is read as it was created", function()
   }
   assert(made.id:match("^AROA") and #made.id == 21)
   local read = iam.roles.get("r")
-  assert(read.description == "what for" and read.max_session_duration == 7200 and read.tags.Team == "web")
+  assert(
+    read.description == "what for" and read.max_session_duration == 7200 and read.tags.Team == "web"
+  )
   assert(read.path == "/app/" and read.arn == made.arn)
-  assert(policy.trusts(read, "ec2.amazonaws.com") and not policy.trusts(read, "lambda.amazonaws.com"))
+  assert(
+    policy.trusts(read, "ec2.amazonaws.com") and not policy.trusts(read, "lambda.amazonaws.com")
+  )
   local text =
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
   iam.roles.create { name = "s", assume_role_policy = text }
@@ -63,7 +67,12 @@ it("policies", function()
   assert(#iam.roles.list_attached_policies("bastion", { max_items = 1 }) == 1)
   iam.roles.detach_policy("bastion", arn)
   fails("NoSuchEntity", iam.roles.detach_policy, "bastion", arn)
-  fails("NoSuchEntity", iam.roles.attach_policy, "bastion", "arn:aws:iam::aws:policy/NoSuchPolicyAtAll")
+  fails(
+    "NoSuchEntity",
+    iam.roles.attach_policy,
+    "bastion",
+    "arn:aws:iam::aws:policy/NoSuchPolicyAtAll"
+  )
 end)
 
 it("the trust policy can be replaced", function()
@@ -99,9 +108,14 @@ it("description, longest session and boundary can be changed and taken back", fu
   }
   iam.roles.update("u", { description = "new" })
   local role = iam.roles.get("u")
-  assert(role.description == "new" and role.max_session_duration == 7200, "AWS would set the session to an hour")
+  assert(
+    role.description == "new" and role.max_session_duration == 7200,
+    "AWS would set the session to an hour"
+  )
   iam.roles.update("u", { max_session_duration = 3600 })
-  assert(iam.roles.get("u").description == "new" and iam.roles.get("u").max_session_duration == 3600)
+  assert(
+    iam.roles.get("u").description == "new" and iam.roles.get("u").max_session_duration == 3600
+  )
   iam.roles.update("u", { description = "" })
   assert((iam.roles.get("u").description or "") == "")
   fails("argument", iam.roles.update, "u")
@@ -116,7 +130,11 @@ end)
 
 it("ensure brings every field of a role into its state, and only what differs", function()
   local arn = "arn:aws:iam::aws:policy/PowerUserAccess"
-  local want = { name = "full", assume_role_policy = policy.trust("ec2.amazonaws.com"), permissions_boundary = arn }
+  local want = {
+    name = "full",
+    assume_role_policy = policy.trust("ec2.amazonaws.com"),
+    permissions_boundary = arn,
+  }
   local role, changes = iam.roles.ensure(want)
   assert(role.permissions_boundary == arn and #changes == 1)
   want.permissions_boundary = "arn:aws:iam::aws:policy/ReadOnlyAccess"
@@ -140,7 +158,9 @@ it("a trust policy of which AWS makes the same is not sent again", function()
   local function trust(aws, action)
     return {
       Version = "2012-10-17",
-      Statement = { { Effect = "Allow", Principal = { AWS = aws }, Action = action or "sts:AssumeRole" } },
+      Statement = {
+        { Effect = "Allow", Principal = { AWS = aws }, Action = action or "sts:AssumeRole" },
+      },
     }
   end
   local function is_same(given)
@@ -170,7 +190,8 @@ it("ARNs of policies are held to the same rules everywhere", function()
     roles = { { name = "arns", assume_role_policy = json.decode(policy.encode(trust)) } },
   }
   iam.roles.attach_policy("arns", long)
-  local _, changes = iam.roles.ensure { name = "arns", assume_role_policy = trust, policy_arns = { long, comma } }
+  local _, changes =
+    iam.roles.ensure { name = "arns", assume_role_policy = trust, policy_arns = { long, comma } }
   expect(changes):to_equal { "policy " .. comma .. " attached" }
   local functions = {
     function(arn)
@@ -214,7 +235,9 @@ end)
 
 it("AWS's own tags are read, and neither set nor removed", function()
   account.import {
-    profiles = { { name = "stacked", tags = { ["aws:cloudformation:stack-name"] = "web", Owner = "ops" } } },
+    profiles = {
+      { name = "stacked", tags = { ["aws:cloudformation:stack-name"] = "web", Owner = "ops" } },
+    },
     roles = {
       {
         name = "stacked",
@@ -255,10 +278,21 @@ it("AWS's own tags are read, and neither set nor removed", function()
     assert(fails("argument", f).message:find("reserved", 1, true))
   end
   iam.profiles.ensure { name = "stacked", tags = { Team = "web" }, exact_tags = true }
-  expect(iam.profiles.tags("stacked")):to_equal { ["aws:cloudformation:stack-name"] = "web", Team = "web" }
+  expect(iam.profiles.tags("stacked")):to_equal {
+    ["aws:cloudformation:stack-name"] = "web",
+    Team = "web",
+  }
   -- Keys of the tags of a role ignore case: a key in another case replaces it.
-  iam.roles.ensure { name = "stacked", assume_role_policy = trust, tags = { dept = "b" }, exact_tags = true }
-  expect(iam.roles.get("stacked").tags):to_equal { ["aws:cloudformation:stack-name"] = "web", dept = "b" }
+  iam.roles.ensure {
+    name = "stacked",
+    assume_role_policy = trust,
+    tags = { dept = "b" },
+    exact_tags = true,
+  }
+  expect(iam.roles.get("stacked").tags):to_equal {
+    ["aws:cloudformation:stack-name"] = "web",
+    dept = "b",
+  }
 end)
 
 it("deleting", function()
@@ -280,9 +314,15 @@ end)
 
 it("connect gives another caller", function()
   local other = iam.connect { role_arn = iam.roles.get("reporting").arn, session_name = "tests" }
-  assert(other.account().arn == "arn:aws:sts::123456789012:assumed-role/reporting/tests", other.account().arn)
+  assert(
+    other.account().arn == "arn:aws:sts::123456789012:assumed-role/reporting/tests",
+    other.account().arn
+  )
   assert(#other.profiles.list {} > 0)
-  local err = fails("AccessDenied", iam.connect({ role_arn = "arn:aws:iam::999999999999:role/worker" }).account)
+  local err = fails(
+    "AccessDenied",
+    iam.connect({ role_arn = "arn:aws:iam::999999999999:role/worker" }).account
+  )
   assert(err.message:find("sts:AssumeRole", 1, true), err.message)
   -- A role for EC2 trusts no other principal.
   fails("AccessDenied", iam.connect({ role_arn = iam.roles.get("worker").arn }).account)

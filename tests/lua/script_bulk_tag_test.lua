@@ -17,8 +17,14 @@ end
 
 it("it sets the tags under a path and touches nothing else", function()
   local before = tags_of_all()
-  local ran = run_script(SCRIPT, { "--owner", "ops", "--tag", "Stage=a=b", "--path", "/ec2/", "--output=json" })
-  assert(ran.code == 0 and ran.stderr:find("tag: 10 done, 1 skipped (protected 1) in ", 1, true), ran.stderr)
+  local ran = run_script(
+    SCRIPT,
+    { "--owner", "ops", "--tag", "Stage=a=b", "--path", "/ec2/", "--output=json" }
+  )
+  assert(
+    ran.code == 0 and ran.stderr:find("tag: 10 done, 1 skipped (protected 1) in ", 1, true),
+    ran.stderr
+  )
   assert(#json.decode(ran.stdout) == 10)
   for _, profile in ipairs(account.export().profiles) do
     local wanted = before[profile.name]
@@ -33,7 +39,10 @@ it("a second run changes nothing", function()
   run_script(SCRIPT, { "--owner=ops" })
   local ran = run_script(SCRIPT, { "--owner=ops", "--output=json" })
   assert(ran.code == 0 and ran.stdout == "[]\n", ran.stdout)
-  assert(ran.stderr:find("tag: 0 done, 24 skipped (already right 23, protected 1) in ", 1, true), ran.stderr)
+  assert(
+    ran.stderr:find("tag: 0 done, 24 skipped (already right 23, protected 1) in ", 1, true),
+    ran.stderr
+  )
 end)
 
 it("only what differs is sent", function()
@@ -51,7 +60,10 @@ it("--only-missing replaces no value", function()
   for name, tags in pairs(tags_of_all()) do
     -- Protected profiles are unchanged.
     local new = not before[name]["iamlua:protected"] and "new" or nil
-    assert(tags.Owner == (before[name].Owner or "ops") and tags.Team == (before[name].Team or new), name)
+    assert(
+      tags.Owner == (before[name].Owner or "ops") and tags.Team == (before[name].Team or new),
+      name
+    )
   end
   assert(iam.profiles.tags("legacy-reports").Owner == "nobody@example.com")
 end)
@@ -64,12 +76,21 @@ it("one profile that cannot take a tag does not stop the rest", function()
   iam.profiles.tag("ci-sandbox", full)
   local ran = run_script(SCRIPT, { "--tag=Extra=1", "--path=/ci/", "--output=csv" })
   assert(ran.code == 1, ran.stderr)
-  assert(ran.stdout == "name,path,set\nbuild-agent,/ci/,Extra=1\nbuild-agent-arm,/ci/,Extra=1\n", ran.stdout)
-  assert(ran.stderr:find("LimitExceeded: The number of tags has reached the maximum limit", 1, true), ran.stderr)
+  assert(
+    ran.stdout == "name,path,set\nbuild-agent,/ci/,Extra=1\nbuild-agent-arm,/ci/,Extra=1\n",
+    ran.stdout
+  )
+  assert(
+    ran.stderr:find("LimitExceeded: The number of tags has reached the maximum limit", 1, true),
+    ran.stderr
+  )
   assert(ran.stderr:find("item=ci-sandbox", 1, true), ran.stderr)
   assert(ran.stderr:find("tag: 2 done, 1 failed in ", 1, true), ran.stderr)
   assert(ran.stderr:find("tag: 1 of 3 items failed: ci-sandbox", 1, true), ran.stderr)
-  assert(iam.profiles.tags("build-agent-arm").Extra == "1" and iam.profiles.tags("ci-sandbox").Extra == nil)
+  assert(
+    iam.profiles.tags("build-agent-arm").Extra == "1"
+      and iam.profiles.tags("ci-sandbox").Extra == nil
+  )
 end)
 
 it("what AWS does not allow in a tag fails for each, and changes nothing", function()
@@ -77,7 +98,8 @@ it("what AWS does not allow in a tag fails for each, and changes nothing", funct
   local ran = run_script(SCRIPT, { "--tag=Key=a*b" })
   assert(ran.code == 1 and ran.stderr:find("AWS allows letters, digits", 1, true), ran.stderr)
   assert(
-    ran.stderr:find("tag: 24 of 24 items failed: ", 1, true) and ran.stderr:find(" and 14 more", 1, true),
+    ran.stderr:find("tag: 24 of 24 items failed: ", 1, true)
+      and ran.stderr:find(" and 14 more", 1, true),
     ran.stderr
   )
   assert(same(tags_of_all(), before))

@@ -6,17 +6,26 @@ local SCRIPT = "scripts/cleanup_orphans.lua"
 local STATE, REASON = "iamlua:quarantine", "iamlua:quarantine-reason"
 local TRUST = {
   Version = "2012-10-17",
-  Statement = { { Effect = "Allow", Principal = { Service = "ec2.amazonaws.com" }, Action = "sts:AssumeRole" } },
+  Statement = {
+    { Effect = "Allow", Principal = { Service = "ec2.amazonaws.com" }, Action = "sts:AssumeRole" },
+  },
 }
 
 local function role(name, last_used)
-  return { name = name, path = "/", create_date = "2024-01-01T00:00:00Z", assume_role_policy = TRUST, last_used = last_used }
+  return {
+    name = name,
+    path = "/",
+    create_date = "2024-01-01T00:00:00Z",
+    assume_role_policy = TRUST,
+    last_used = last_used,
+  }
 end
 
 -- Account with one profile for each outcome. `idle` is the one that is deleted in the end.
 local function contents(resources)
   local function profile(name, more)
-    local made = { name = name, path = "/", create_date = "2024-06-01T00:00:00Z", tags = { Owner = "ops" } }
+    local made =
+      { name = name, path = "/", create_date = "2024-06-01T00:00:00Z", tags = { Owner = "ops" } }
     for key, value in pairs(more or {}) do
       made[key] = value
     end
@@ -28,7 +37,10 @@ local function contents(resources)
   end
   return {
     regions = regions,
-    roles = { role("old"), role("busy", { date = "2026-11-01T00:00:00Z", region = "eu-central-1" }) },
+    roles = {
+      role("old"),
+      role("busy", { date = "2026-11-01T00:00:00Z", region = "eu-central-1" }),
+    },
     profiles = {
       profile("idle", { path = "/ec2/" }),
       profile("idle-with-role", { role = "old" }),
@@ -39,7 +51,14 @@ local function contents(resources)
       profile("kept", { path = "/keep/" }),
       profile("young", { create_date = "2026-11-20T00:00:00Z" }),
     },
-    resources = resources or { { kind = "ec2.instance", region = "eu-central-1", id = "i-0123456789abcdef0", profile = "web" } },
+    resources = resources or {
+      {
+        kind = "ec2.instance",
+        region = "eu-central-1",
+        id = "i-0123456789abcdef0",
+        profile = "web",
+      },
+    },
   }
 end
 
@@ -102,7 +121,11 @@ describe("the report", function()
     expect(found):to_equal("busy guarded idle idle-with-role kept web web-2 young")
     expect(rows.web.verdict):to_equal("used")
     expect(rows.web.reason):to_contain("i-0123456789abcdef0")
-    expect(rows.web.references[1]):to_have { source = "ec2.instances", region = "eu-central-1", resource = "i-0123456789abcdef0" }
+    expect(rows.web.references[1]):to_have {
+      source = "ec2.instances",
+      region = "eu-central-1",
+      resource = "i-0123456789abcdef0",
+    }
     expect(json.encode(rows["web-2"].references)):to_equal("[]")
     expect(rows.busy.verdict):to_equal("used")
   end)
@@ -127,7 +150,9 @@ describe("the report", function()
     -- A policy that denies a region is reported in one line, with a remedy.
     account.faults("deny=*:*@eu-west-1+batch")
     _, _, ran = run {}
-    expect(ran.stderr):to_contain("\n  nothing could be checked in eu-west-1: denied\n  batch.compute_environments could not be")
+    expect(ran.stderr):to_contain(
+      "\n  nothing could be checked in eu-west-1: denied\n  batch.compute_environments could not be"
+    )
     expect(ran.stderr):to_contain("iamlua policy scripts/cleanup_orphans.lua")
   end)
 end)
@@ -137,9 +162,14 @@ describe("--quarantine", function()
     local found, rows, ran = run { "--quarantine" }
     expect(ran.code):to_equal(0)
     expect(found):to_equal("idle idle-with-role kept web-2 young")
-    expect(rows.idle):to_have { outcome = "quarantined", quarantine = "1 of 3 scans since 2026-11-28T05:00:00Z" }
+    expect(rows.idle):to_have {
+      outcome = "quarantined",
+      quarantine = "1 of 3 scans since 2026-11-28T05:00:00Z",
+    }
     local id = iam.profiles.get("idle").id
-    expect(tags("idle")[STATE]):to_equal(("since=2026-11-28T05:00:00Z scans=1 last=2026-11-28T05:00:00Z id=%s"):format(id))
+    expect(tags("idle")[STATE]):to_equal(
+      ("since=2026-11-28T05:00:00Z scans=1 last=2026-11-28T05:00:00Z id=%s"):format(id)
+    )
     -- Characters that AWS allows in the value of a tag.
     expect(tags("idle")[REASON]):to_match("^[%w _.:/=+@-]+$")
     expect(tags("idle").Owner):to_equal("ops")
@@ -156,7 +186,10 @@ describe("--quarantine", function()
     expect(#ran.changes):to_equal(0)
     clock.advance("1s")
     _, rows = run { "--quarantine" }
-    expect(rows.idle):to_have { outcome = "counted", quarantine = "2 of 3 scans since 2026-11-28T05:00:00Z" }
+    expect(rows.idle):to_have {
+      outcome = "counted",
+      quarantine = "2 of 3 scans since 2026-11-28T05:00:00Z",
+    }
     expect(tags("idle")[STATE]):to_contain("scans=2 last=2026-11-28T11:00:00Z")
     clock.advance("1h")
     _, rows = run { "--quarantine", "--interval=1h" }
@@ -169,7 +202,13 @@ describe("--quarantine", function()
     run { "--quarantine" }
     local export = account.export()
     export.resources = {
-      { kind = "ec2.launch_template", region = "eu-west-1", id = "lt-0a", name = "t", versions = { { profile = "idle" } } },
+      {
+        kind = "ec2.launch_template",
+        region = "eu-west-1",
+        id = "lt-0a",
+        name = "t",
+        versions = { { profile = "idle" } },
+      },
     }
     account.import(export)
     local _, rows, ran = run { "--quarantine", "--protect-path=/keep/", "--all" }
@@ -208,7 +247,10 @@ describe("--quarantine", function()
     local state = "since=2026-11-01T00:00:00Z scans=9 last=2026-11-27T00:00:00Z id="
     iam.profiles.tag("idle", { [STATE] = state .. "AIPA2222222222222222Q" })
     iam.profiles.tag("web-2", { [STATE] = "nonsense" })
-    iam.profiles.tag("kept", { [STATE] = state:gsub("2026%-11", "2026-02") .. iam.profiles.get("kept").id })
+    iam.profiles.tag(
+      "kept",
+      { [STATE] = state:gsub("2026%-11", "2026-02") .. iam.profiles.get("kept").id }
+    )
     local _, rows = run { "--quarantine", "--delete" }
     for _, name in ipairs { "idle", "web-2", "kept" } do
       expect(rows[name].outcome):to_equal("quarantined")
@@ -276,7 +318,10 @@ describe("--delete", function()
 
   it("believes no number of scans for which there was no time", function()
     local id = iam.profiles.get("idle").id
-    iam.profiles.tag("idle", { [STATE] = "since=2026-11-28T00:00:00Z scans=99 last=2026-11-28T04:00:00Z id=" .. id })
+    iam.profiles.tag(
+      "idle",
+      { [STATE] = "since=2026-11-28T00:00:00Z scans=99 last=2026-11-28T04:00:00Z id=" .. id }
+    )
     local _, rows = run { "--delete" }
     expect(rows.idle.outcome):to_equal("kept: unused in 1 of 3 scans")
   end)
@@ -284,7 +329,10 @@ describe("--delete", function()
   it("believes no scan of a time that has not come", function()
     local id = iam.profiles.get("idle").id
     for _, since in ipairs { "2026-01-01T00:00:00Z", "2098-01-01T00:00:00Z" } do
-      iam.profiles.tag("idle", { [STATE] = ("since=%s scans=9 last=2099-01-01T00:00:00Z id=%s"):format(since, id) })
+      iam.profiles.tag(
+        "idle",
+        { [STATE] = ("since=%s scans=9 last=2099-01-01T00:00:00Z id=%s"):format(since, id) }
+      )
       local _, rows = run { "--quarantine", "--delete" }
       expect(rows.idle.outcome):to_equal("quarantined")
       expect(tags("idle")[STATE]):to_contain("scans=1 last=2026-11-28T05:00:00Z")

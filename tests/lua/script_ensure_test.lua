@@ -31,7 +31,10 @@ local DESIRED = {
 
 it("it creates, swaps, tags and untags, and says what it did", function()
   local ran = run(DESIRED, "--output=json")
-  assert(ran.code == 0 and ran.stderr:find("ensure: 4 done, 1 skipped (already right 1) in ", 1, true), ran.stderr)
+  assert(
+    ran.code == 0 and ran.stderr:find("ensure: 4 done, 1 skipped (already right 1) in ", 1, true),
+    ran.stderr
+  )
   local made = iam.profiles.get("made")
   assert(made.path == "/new/" and made.role == "worker" and made.tags.Owner == "ops")
   assert(iam.profiles.get("web-canary").role == "web-frontend")
@@ -50,7 +53,12 @@ it("a second run changes nothing", function()
   run(DESIRED)
   local before = json.encode(account.export())
   local ran = run(DESIRED, "--output=json")
-  assert(ran.code == 0 and ran.stdout == "[]\n" and ran.stderr:find("ensure: 0 done, 5 skipped (already right 5) in ", 1, true), ran.stderr)
+  assert(
+    ran.code == 0
+      and ran.stdout == "[]\n"
+      and ran.stderr:find("ensure: 0 done, 5 skipped (already right 5) in ", 1, true),
+    ran.stderr
+  )
   assert(json.encode(account.export()) == before)
 end)
 
@@ -130,7 +138,8 @@ it("a role that does not exist is found before anything changes", function()
 end)
 
 it("names of roles ignore case", function()
-  local want = { { name = "made", role = "WEB-FRONTEND" }, { name = "other", role = "Web-Frontend" } }
+  local want =
+    { { name = "made", role = "WEB-FRONTEND" }, { name = "other", role = "Web-Frontend" } }
   local ran = run(want)
   assert(ran.code == 0 and iam.profiles.get("made").role == "web-frontend", ran.stderr)
   ran = run(want)
@@ -143,7 +152,12 @@ it("an ARN in place of a name says so", function()
     "entry 1 (a): role is an ARN and must be a name: write web-frontend"
   )
   local _, err = try(iam.profiles.add_role, "bastion", "arn:aws:iam::123456789012:role/app/worker")
-  assert(err.kind == "argument" and err.message:find('not an ARN', 1, true) and err.message:find('write "worker"', 1, true), err.message)
+  assert(
+    err.kind == "argument"
+      and err.message:find("not an ARN", 1, true)
+      and err.message:find('write "worker"', 1, true),
+    err.message
+  )
 end)
 
 it("a byte-order mark is passed over", function()

@@ -28,7 +28,10 @@ it("it lists what the account holds, in its order", function()
   assert(#listed == 24 and #held == 24, #listed)
   for i, profile in ipairs(held) do
     local row = listed[i]
-    assert(row.name == profile.name and row.path == profile.path and row.created == profile.create_date, row.name)
+    assert(
+      row.name == profile.name and row.path == profile.path and row.created == profile.create_date,
+      row.name
+    )
     assert(row.role == (profile.role or json.null), row.name)
     assert(json.encode(row.tags) == json.encode(profile.tags), row.name)
     assert(row.age == time.age(profile.create_date), row.age)
@@ -60,13 +63,19 @@ it("an empty account is an empty list", function()
   local listed, ran = rows {}
   assert(#listed == 0 and ran.code == 0, ran.stderr)
   ran = run_script(SCRIPT)
-  assert(ran.code == 0 and ran.stdout == "" and ran.stderr:find("nothing to report\n", 1, true), ran.stdout)
+  assert(
+    ran.code == 0 and ran.stdout == "" and ran.stderr:find("nothing to report\n", 1, true),
+    ran.stdout
+  )
 end)
 
 it("hundreds are all there, in order, once each", function()
   local held = account.export()
   for i = 1, 400 do
-    table.insert(held.profiles, { name = ("bulk-%04d"):format(i), path = "/bulk/", tags = { Number = tostring(i) } })
+    table.insert(
+      held.profiles,
+      { name = ("bulk-%04d"):format(i), path = "/bulk/", tags = { Number = tostring(i) } }
+    )
   end
   account.import(held)
   local listed = rows { "--path", "/bulk/" }
@@ -76,15 +85,21 @@ it("hundreds are all there, in order, once each", function()
   end
 end)
 
-it("a profile whose tags cannot be read is listed without them, and the script fails at the end", function()
-  local listed, ran = rows({}, tags_fail("worker", "AccessDenied"))
-  assert(ran.code == 1 and #listed == 24, #listed)
-  for _, row in ipairs(listed) do
-    assert((row.tags == json.null) == (row.name == "worker"), row.name)
+it(
+  "a profile whose tags cannot be read is listed without them, and the script fails at the end",
+  function()
+    local listed, ran = rows({}, tags_fail("worker", "AccessDenied"))
+    assert(ran.code == 1 and #listed == 24, #listed)
+    for _, row in ipairs(listed) do
+      assert((row.tags == json.null) == (row.name == "worker"), row.name)
+    end
+    assert(ran.stderr:find('ERROR the tags cannot be read error="not today"', 1, true), ran.stderr)
+    assert(
+      ran.stderr:find("the tags of 1 of 24 profiles could not be read: worker", 1, true),
+      ran.stderr
+    )
   end
-  assert(ran.stderr:find('ERROR the tags cannot be read error="not today"', 1, true), ran.stderr)
-  assert(ran.stderr:find("the tags of 1 of 24 profiles could not be read: worker", 1, true), ran.stderr)
-end)
+)
 
 it("a profile that is deleted meanwhile is no failure", function()
   local listed, ran = rows({}, tags_fail("worker", "NoSuchEntity"))
@@ -98,10 +113,16 @@ it("what would fail for every profile ends it at once", function()
   local ran = run_script(SCRIPT, { "--output=jsonl" }, {}, tags_fail("bastion", "ExpiredToken"))
   assert(ran.code == 1 and ran.stderr:find("ExpiredToken: not today", 1, true), ran.stderr)
   local _, lines = ran.stdout:gsub("\n", "\n")
-  assert(lines >= 11 and lines < 24, "the rows before it were written, and what was under way: " .. lines)
+  assert(
+    lines >= 11 and lines < 24,
+    "the rows before it were written, and what was under way: " .. lines
+  )
 end)
 
 it("a wrong command line", function()
   local ran = run_script(SCRIPT, { "--path", "ec2" })
-  assert(ran.code == 2 and ran.stdout == "" and ran.stderr:find("--path must match /.*", 1, true), ran.stderr)
+  assert(
+    ran.code == 2 and ran.stdout == "" and ran.stderr:find("--path must match /.*", 1, true),
+    ran.stderr
+  )
 end)

@@ -48,7 +48,9 @@ it("the quota, paths and months of the example account", function()
   expect(rows.month["2025-12"]):to_equal(1)
   expect(rows.month.earlier):to_equal(1)
   expect(rows.cleanup):to_be_nil()
-  expect(ran.stderr):to_contain("5 of 1,000 instance profiles in account 123456789012: 0.5 % of the quota, 995 are free.")
+  expect(ran.stderr):to_contain(
+    "5 of 1,000 instance profiles in account 123456789012: 0.5 % of the quota, 995 are free."
+  )
   expect(run({ "--depth=2" }).path):to_equal { ["/"] = 1, ["/ec2/"] = 2, ["/ec2/web/"] = 2 }
   expect(run({ "--depth=0" }).path):to_equal { ["/"] = 5 }
   local short = run({ "--months=1" }).month
@@ -101,12 +103,19 @@ it("tells by the name what has made a profile", function()
         assume_role_policy = {
           Version = "2012-10-17",
           Statement = {
-            { Effect = "Allow", Principal = { Service = "ec2.amazonaws.com" }, Action = "sts:AssumeRole" },
+            {
+              Effect = "Allow",
+              Principal = { Service = "ec2.amazonaws.com" },
+              Action = "sts:AssumeRole",
+            },
           },
         },
       },
     },
-    profiles = { { name = "web", path = "/", role = "web" }, { name = "web-2", path = "/", role = "web" } },
+    profiles = {
+      { name = "web", path = "/", role = "web" },
+      { name = "web-2", path = "/", role = "web" },
+    },
   }
   expect(run({}).creator):to_equal { ["the EC2 console, or by hand"] = 1, ["not recognised"] = 1 }
 end)
@@ -132,7 +141,9 @@ it("says when the quota would be full, and what that rests on", function()
   import(names, { create_date = "2026-03-01T00:00:00Z" })
   local _, ran = run {}
   expect(ran.stderr):to_contain("120 of them were made in the last 9 months, 13.4 a month.")
-  expect(ran.stderr):to_contain("If that goes on and nothing is deleted, the quota will be full in about 66 months.")
+  expect(ran.stderr):to_contain(
+    "If that goes on and nothing is deleted, the quota will be full in about 66 months."
+  )
   expect(ran.stderr):to_contain("who makes and deletes many needs more room than it shows")
   -- An older one: 120 in 12 months are 10 a month, and 879 are free.
   table.insert(names, "old")
@@ -157,7 +168,9 @@ it("draws bars that fit", function()
   import({ "a", "b", "c", "d" }, { create_date = time.now() })
   local ran = run_script(SCRIPT, { "--months=1" })
   expect(ran.code):to_equal(0)
-  expect(ran.stdout):to_contain("PATH      %  PROFILES\n/     100.0  4  " .. ("█"):rep(40) .. "\n")
+  expect(ran.stdout):to_contain(
+    "PATH      %  PROFILES\n/     100.0  4  " .. ("█"):rep(40) .. "\n"
+  )
   for line in ran.stdout:gmatch("[^\n]+") do
     assert(utf8.len(line) <= 80, line)
   end

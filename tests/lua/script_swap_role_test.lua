@@ -27,9 +27,16 @@ end
 it("every profile with the role gets the other, and no other profile does", function()
   local before = roles()
   local ran = run_script(SCRIPT, { "--from", "build-agent", "--to", "worker", "--output=json" })
-  assert(ran.code == 0 and ran.stderr:find("build-agent replaced by worker in 2 of 2 profiles\n", 1, true), ran.stderr)
+  assert(
+    ran.code == 0
+      and ran.stderr:find("build-agent replaced by worker in 2 of 2 profiles\n", 1, true),
+    ran.stderr
+  )
   for name, role in pairs(roles()) do
-    assert(role == (before[name] == "build-agent" and "worker" or before[name]), name .. ": " .. role)
+    assert(
+      role == (before[name] == "build-agent" and "worker" or before[name]),
+      name .. ": " .. role
+    )
   end
   local rows = json.decode(ran.stdout)
   assert(#rows == 2 and rows[1].outcome == "swapped", ran.stdout)
@@ -44,7 +51,10 @@ end)
 
 it("a role that no profile has is nothing to do", function()
   local ran = run_script(SCRIPT, { "--from=reporting", "--to=worker", "--output=json" })
-  assert(ran.code == 0 and ran.stdout == "[]\n" and ran.stderr:find("in 0 of 0 profiles", 1, true), ran.stderr)
+  assert(
+    ran.code == 0 and ran.stdout == "[]\n" and ran.stderr:find("in 0 of 0 profiles", 1, true),
+    ran.stderr
+  )
 end)
 
 it("names are found whatever their case", function()
@@ -56,31 +66,59 @@ it("a new role that would not work is refused before anything changes", function
   local before = roles()
   iam.roles.create { name = "lambda-only", assume_role_policy = policy.trust("lambda.amazonaws.com") }
   local ran = run_script(SCRIPT, { "--from=build-agent", "--to=lambda-only" })
-  assert(ran.code == 1 and ran.stderr:find("lambda-only does not trust ec2.amazonaws.com", 1, true), ran.stderr)
+  assert(
+    ran.code == 1 and ran.stderr:find("lambda-only does not trust ec2.amazonaws.com", 1, true),
+    ran.stderr
+  )
   ran = run_script(SCRIPT, { "--from=build-agent", "--to=no-such-role" })
-  assert(ran.code == 1 and ran.stderr:find("The role with name no-such-role cannot be found", 1, true), ran.stderr)
+  assert(
+    ran.code == 1 and ran.stderr:find("The role with name no-such-role cannot be found", 1, true),
+    ran.stderr
+  )
   ran = run_script(SCRIPT, { "--from=no-such-role", "--to=worker" })
-  assert(ran.code == 1 and ran.stderr:find("The role with name no-such-role cannot be found", 1, true), ran.stderr)
+  assert(
+    ran.code == 1 and ran.stderr:find("The role with name no-such-role cannot be found", 1, true),
+    ran.stderr
+  )
   assert(same(roles(), before))
 end)
 
 it("if the new role cannot be put in, the old one is put back, and the rest goes on", function()
   local before = roles()
-  local ran = run_script(SCRIPT, { "--from=build-agent", "--to=worker", "--output=csv" }, {}, half("build-agent"))
+  local ran = run_script(
+    SCRIPT,
+    { "--from=build-agent", "--to=worker", "--output=csv" },
+    {},
+    half("build-agent")
+  )
   assert(ran.code == 1, ran.stderr)
   before["build-agent-arm"] = "worker"
   assert(same(roles(), before), json.encode(roles()))
   assert(ran.stdout == "name,path,outcome\nbuild-agent-arm,/ci/,swapped\n", ran.stdout)
-  assert(ran.stderr:find("WARN  put the old role back profile=build-agent role=build-agent", 1, true), ran.stderr)
-  assert(ran.stderr:find("the wire broke", 1, true) and ran.stderr:find("in 1 of 2 profiles", 1, true), ran.stderr)
+  assert(
+    ran.stderr:find("WARN  put the old role back profile=build-agent role=build-agent", 1, true),
+    ran.stderr
+  )
+  assert(
+    ran.stderr:find("the wire broke", 1, true) and ran.stderr:find("in 1 of 2 profiles", 1, true),
+    ran.stderr
+  )
   assert(ran.stderr:find("swap: 1 of 2 items failed: build-agent", 1, true), ran.stderr)
 end)
 
 it("if not even that works, it is said as plainly as can be", function()
   local more = "function iam.profiles.add_role() error('nor that', 0) end"
-  local ran = run_script(SCRIPT, { "--from=build-agent", "--to=worker" }, {}, half("build-agent", more))
+  local ran = run_script(
+    SCRIPT,
+    { "--from=build-agent", "--to=worker" },
+    {},
+    half("build-agent", more)
+  )
   assert(ran.code == 1 and roles()["build-agent"] == "none")
-  assert(ran.stderr:find("HAS NO ROLE NOW", 1, true) and ran.stderr:find('error="nor that"', 1, true), ran.stderr)
+  assert(
+    ran.stderr:find("HAS NO ROLE NOW", 1, true) and ran.stderr:find('error="nor that"', 1, true),
+    ran.stderr
+  )
   assert(ran.stderr:find("the wire broke", 1, true), ran.stderr)
 end)
 
@@ -88,7 +126,12 @@ it("a profile that changed since it was listed is kept", function()
   local before = "local find = iam.profiles.find function iam.profiles.find(name) local profile = find(name) "
     .. "if name == 'build-agent' then profile.role = 'eks-node' elseif name == 'build-agent-arm' then return nil end "
     .. "return profile end"
-  local ran = run_script(SCRIPT, { "--from=build-agent", "--to=worker", "--output=csv" }, {}, before)
+  local ran = run_script(
+    SCRIPT,
+    { "--from=build-agent", "--to=worker", "--output=csv" },
+    {},
+    before
+  )
   assert(ran.code == 0, ran.stderr)
   assert(ran.stdout:find("build-agent,/ci/,kept: its role is eks-node by now", 1, true), ran.stdout)
   assert(ran.stdout:find("build-agent-arm,/ci/,gone already", 1, true), ran.stdout)

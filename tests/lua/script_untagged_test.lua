@@ -25,10 +25,15 @@ it("it finds exactly what lacks a tag", function()
       end
     end
     local wanted = #lacks > 0 and table.concat(lacks, "+") or nil
-    assert(found[profile.name] == wanted, ("%s: %s"):format(profile.name, tostring(found[profile.name])))
+    assert(
+      found[profile.name] == wanted,
+      ("%s: %s"):format(profile.name, tostring(found[profile.name]))
+    )
     count = count + (wanted and 1 or 0)
   end
-  assert(count > 5 and found["api-backend-canary"] == "Owner" and found["legacy-app"] == "Owner+Team")
+  assert(
+    count > 5 and found["api-backend-canary"] == "Owner" and found["legacy-app"] == "Owner+Team"
+  )
   assert(ran.stderr:find(count .. " of 24 profiles lack a required tag\n", 1, true), ran.stderr)
 end)
 
@@ -41,14 +46,18 @@ end)
 it("only a path, as a table", function()
   local ran = run_script(SCRIPT, { "--require=Owner", "--path=/ec2/web/" })
   assert(
-    ran.code == 0 and ran.stdout == "NAME          PATH       MISSING\nweb-loadtest  /ec2/web/  Owner\n",
+    ran.code == 0
+      and ran.stdout == "NAME          PATH       MISSING\nweb-loadtest  /ec2/web/  Owner\n",
     ran.stdout
   )
 end)
 
 it("nothing missing is nothing wrong", function()
   local found, ran = missing("--require=Owner", "--path=/ec2/web/web-f")
-  assert(next(found) == nil and ran.stderr:find("0 of 0 profiles lack a required tag\n", 1, true), ran.stderr)
+  assert(
+    next(found) == nil and ran.stderr:find("0 of 0 profiles lack a required tag\n", 1, true),
+    ran.stderr
+  )
 end)
 
 it("a profile whose tags cannot be read is not said to lack any", function()

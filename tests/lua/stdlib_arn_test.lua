@@ -13,7 +13,10 @@ local function parts(text, wanted)
   local got = arn.parse(text)
   assert(tostring(got) == text, tostring(got))
   for key, value in pairs(wanted) do
-    assert(got[key] == (value or nil), ("%s: %s is %s, not %s"):format(text, key, tostring(got[key]), tostring(value)))
+    assert(
+      got[key] == (value or nil),
+      ("%s: %s is %s, not %s"):format(text, key, tostring(got[key]), tostring(value))
+    )
   end
 end
 
@@ -28,7 +31,10 @@ it("resources of IAM have type, path and name", function()
     path = "/ec2/web/",
     name = "web-frontend",
   })
-  parts("arn:aws-us-gov:iam::123456789012:role/R", { partition = "aws-us-gov", type = "role", path = "/", name = "R" })
+  parts(
+    "arn:aws-us-gov:iam::123456789012:role/R",
+    { partition = "aws-us-gov", type = "role", path = "/", name = "R" }
+  )
   parts(
     "arn:aws:iam::aws:policy/service-role/X",
     { account = "aws", type = "policy", path = "/service-role/", name = "X" }
@@ -39,12 +45,18 @@ it("resources of IAM have type, path and name", function()
 end)
 
 it("resources of other services", function()
-  parts("arn:aws:sts::123456789012:assumed-role/R/session", { type = "assumed-role", name = "R", session = "session" })
+  parts(
+    "arn:aws:sts::123456789012:assumed-role/R/session",
+    { type = "assumed-role", name = "R", session = "session" }
+  )
   parts(
     "arn:aws:ec2:eu-central-1:123456789012:instance/i-0abc",
     { region = "eu-central-1", type = "instance", name = "i-0abc" }
   )
-  parts("arn:aws:lambda:us-east-1:123456789012:function:f:3", { type = "function", name = "f:3", path = false })
+  parts(
+    "arn:aws:lambda:us-east-1:123456789012:function:f:3",
+    { type = "function", name = "f:3", path = false }
+  )
   parts("arn:aws:s3:::bucket/some key", { account = "", type = false, name = "bucket/some key" })
   parts("arn:aws:sns:us-east-1:123456789012:topic", { type = false, name = "topic" })
 end)
@@ -80,15 +92,29 @@ it("garbage is refused with the reason", function()
   refuses("must be a string, got nil", arn.parse, nil)
   refuses("must be a string, got table", arn.parse, {})
   assert(arn.is("arn:aws:iam::123456789012:role/x"))
-  assert(not arn.is("arn:aws:iam::1:role/x") and not arn.is(nil) and not arn.is(12) and not arn.is {})
+  assert(
+    not arn.is("arn:aws:iam::1:role/x") and not arn.is(nil) and not arn.is(12) and not arn.is {}
+  )
 end)
 
 it("parts make an ARN", function()
-  local text =
-    arn.build { service = "iam", account = "123456789012", type = "instance-profile", path = "/ec2/", name = "web" }
+  local text = arn.build {
+    service = "iam",
+    account = "123456789012",
+    type = "instance-profile",
+    path = "/ec2/",
+    name = "web",
+  }
   assert(text == "arn:aws:iam::123456789012:instance-profile/ec2/web", text)
-  assert(arn.build({ service = "iam", account = "123456789012", type = "role", name = "web" }):find(":role/web$"))
-  assert(arn.build { partition = "aws-cn", service = "s3", resource = "logs/*" } == "arn:aws-cn:s3:::logs/*")
+  assert(
+    arn
+      .build({ service = "iam", account = "123456789012", type = "role", name = "web" })
+      :find(":role/web$")
+  )
+  assert(
+    arn.build { partition = "aws-cn", service = "s3", resource = "logs/*" }
+      == "arn:aws-cn:s3:::logs/*"
+  )
   assert(iam.profiles.get("web-frontend").arn == arn.build {
     service = "iam",
     account = iam.account().id,
@@ -103,8 +129,16 @@ it("parts that make none are refused", function()
   refuses("the service is missing", arn.build, { resource = "x" })
   refuses("the resource is missing", arn.build, { service = "iam" })
   refuses("the resource is missing", arn.build, { service = "iam", type = "role" })
-  refuses("either the resource, or", arn.build, { service = "iam", resource = "role/x", name = "x" })
-  refuses("the path must begin and end with /", arn.build, { service = "iam", type = "role", path = "ec2", name = "x" })
+  refuses(
+    "either the resource, or",
+    arn.build,
+    { service = "iam", resource = "role/x", name = "x" }
+  )
+  refuses(
+    "the path must begin and end with /",
+    arn.build,
+    { service = "iam", type = "role", path = "ec2", name = "x" }
+  )
   refuses(
     "account must be a string, got number",
     arn.build,

@@ -7,7 +7,9 @@ local process = require("process")
 -- Runs a call in its own script, which has no permission, and returns kind, message and hint of its
 -- error.
 local function failure(call)
-  local code = "local _, err = try(" .. call .. ") print(err.kind) print(err.message) print(err.hint)"
+  local code = "local _, err = try("
+    .. call
+    .. ") print(err.kind) print(err.message) print(err.hint)"
   local ran = run_script("{dir}/main.lua", {}, { ["main.lua"] = code })
   assert(ran.code == 0, ran.stderr)
   return ran.stdout
@@ -15,9 +17,17 @@ end
 
 it("a script without permission reads, writes, lists and runs nothing", function()
   local text = failure('require("fs").read, "/etc/hostname"')
-  assert(text:match("^permission\nthe script may not read /etc/hostname\n.*%-%-allow%-read=/etc\n$"), text)
+  assert(
+    text:match("^permission\nthe script may not read /etc/hostname\n.*%-%-allow%-read=/etc\n$"),
+    text
+  )
   text = failure('require("fs").write, "/etc/made-by-iamlua", "x"')
-  assert(text:match("^permission\nthe script may not write /etc/made%-by%-iamlua\n.*%-%-allow%-write=/etc\n$"), text)
+  assert(
+    text:match(
+      "^permission\nthe script may not write /etc/made%-by%-iamlua\n.*%-%-allow%-write=/etc\n$"
+    ),
+    text
+  )
   text = failure('require("fs").list, "/etc"')
   assert(text:match("^permission\n.*/etc\n.*%-%-allow%-read=/etc\n$"), text)
   text = failure('require("process").run, "ls", { "/" }')
@@ -28,7 +38,10 @@ it("wrong arguments are refused before anything is touched", function()
   local function refuses(part, hint, f, ...)
     local value, err = try(f, ...)
     assert(value == nil and err, "it was accepted")
-    assert(err.kind == "argument" and err.message:find(part, 1, true), err.kind .. ": " .. tostring(err))
+    assert(
+      err.kind == "argument" and err.message:find(part, 1, true),
+      err.kind .. ": " .. tostring(err)
+    )
     assert(not hint or (err.hint and err.hint:find(hint, 1, true)), err.hint)
   end
   refuses("fs.read: the path must be a string, got nil", nil, fs.read, nil)

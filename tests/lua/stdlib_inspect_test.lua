@@ -41,13 +41,20 @@ it("what does not fit goes on several lines", function()
   shows({ { 1, { 2 } } }, "{\n  {\n    1,\n    { 2 },\n  },\n}", { width = 12 })
   local text = inspect(iam.profiles.get("web-frontend"))
   for line in text:gmatch("[^\n]+") do
-    assert(utf8.len(line) <= 100 or line:find("assume_role_policy", 1, true) or line:find("arn", 1, true), line)
+    assert(
+      utf8.len(line) <= 100 or line:find("assume_role_policy", 1, true) or line:find("arn", 1, true),
+      line
+    )
   end
 end)
 
 it("what is printed can be read back by Lua", function()
-  local value =
-    { 'a\n\t"\\\0\u{e9}', x = { 1, 2.5, math.huge }, ["not a name"] = { ["while"] = false }, [7] = "\xff\27\u{202e}" }
+  local value = {
+    'a\n\t"\\\0\u{e9}',
+    x = { 1, 2.5, math.huge },
+    ["not a name"] = { ["while"] = false },
+    [7] = "\xff\27\u{202e}",
+  }
   local copy = assert(load("return " .. inspect(value)))()
   assert(inspect(copy) == inspect(value))
   assert(copy[1] == value[1] and copy[7] == value[7] and copy["not a name"]["while"] == false)
@@ -70,8 +77,14 @@ end)
 
 it("a value that has a text shows it", function()
   local _, err = try(iam.profiles.get, "no-such-profile")
-  assert(inspect(err):find("NoSuchEntity: Instance Profile no-such-profile cannot be found", 1, true), inspect(err))
-  shows({ require("arn").parse("arn:aws:iam::123456789012:role/web") }, "{ arn:aws:iam::123456789012:role/web }")
+  assert(
+    inspect(err):find("NoSuchEntity: Instance Profile no-such-profile cannot be found", 1, true),
+    inspect(err)
+  )
+  shows(
+    { require("arn").parse("arn:aws:iam::123456789012:role/web") },
+    "{ arn:aws:iam::123456789012:role/web }"
+  )
   local broken = setmetatable({}, {
     __tostring = function()
       error("no")
@@ -92,7 +105,10 @@ end)
 it("nothing reaches a terminal", function()
   shows("\27[2J\r\127\0", [["\x1b[2J\r\x7f\x00"]])
   shows("\u{9b}31m \u{2028} \u{202e} \u{2066}", [["\u{9b}31m \u{2028} \u{202e} \u{2066}"]])
-  shows("o\u{200b}\u{ad}ps \u{200e}\u{61c}\u{feff}\u{e0041}\u{fe0f}", [["o\u{200b}\u{ad}ps \u{200e}\u{61c}\u{feff}\u{e0041}\u{fe0f}"]])
+  shows(
+    "o\u{200b}\u{ad}ps \u{200e}\u{61c}\u{feff}\u{e0041}\u{fe0f}",
+    [["o\u{200b}\u{ad}ps \u{200e}\u{61c}\u{feff}\u{e0041}\u{fe0f}"]]
+  )
   shows("ok \xc3\xa9 \xff\xc3 \xed\xa0\x80", '"ok \u{e9} \\xff\\xc3 \\xed\\xa0\\x80"')
   assert(inspect.visible("Grüße – 日本 👍 \t") == "Grüße – 日本 👍 \\t")
   assert(inspect.visible("C:\\new") == "C:\\new" and inspect.quote("C:\\new") == [["C:\\new"]])

@@ -31,7 +31,8 @@ it("pretty text is indented by two spaces and means the same", function()
 end)
 
 it("text becomes values", function()
-  local value = json.decode(' { "n": 12, "f": 1.0, "s": "\\u00e9", "l": [1, null, []], "t": true } ')
+  local value =
+    json.decode(' { "n": 12, "f": 1.0, "s": "\\u00e9", "l": [1, null, []], "t": true } ')
   assert(value.n == 12 and math.type(value.n) == "integer")
   assert(value.f == 1.0 and math.type(value.f) == "float")
   assert(value.s == "\u{e9}" and value.t == true)
@@ -49,7 +50,12 @@ it("arrays are told from objects", function()
   -- Only the length is checked; encode finds errors inside.
   assert(json.is_array { 1, nil, 3 } and json.is_array { 1, a = 2 })
   assert(not pcall(json.encode, { 1, nil, 3 }) and not pcall(json.encode, { 1, a = 2 }))
-  assert(not json.is_array {} and not json.is_array { a = 1 } and not json.is_array("x") and not json.is_array(nil))
+  assert(
+    not json.is_array {}
+      and not json.is_array { a = 1 }
+      and not json.is_array("x")
+      and not json.is_array(nil)
+  )
   local items = { "x" }
   assert(json.array(items) == items)
   assert(json.array(json.array(items)) == items)

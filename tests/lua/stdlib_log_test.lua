@@ -15,7 +15,10 @@ end
 
 local function expect(code, ...)
   local lines, wanted = lines_of(code), { ... }
-  assert(#lines == #wanted, ("%d lines, not %d: %s"):format(#lines, #wanted, table.concat(lines, " | ")))
+  assert(
+    #lines == #wanted,
+    ("%d lines, not %d: %s"):format(#lines, #wanted, table.concat(lines, " | "))
+  )
   for i, line in ipairs(wanted) do
     assert(lines[i] == line, lines[i] .. " is not " .. line)
   end

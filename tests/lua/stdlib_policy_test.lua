@@ -11,7 +11,10 @@ local function refuses(part, f, ...)
 end
 
 local function trusts(statements, service)
-  return policy.trusts(json.encode { Version = "2012-10-17", Statement = statements }, service or EC2)
+  return policy.trusts(
+    json.encode { Version = "2012-10-17", Statement = statements },
+    service or EC2
+  )
 end
 
 it("a trust policy is what AWS's guide has", function()
@@ -28,14 +31,21 @@ it("a trust policy is what AWS's guide has", function()
 end)
 
 it("AWS takes it, and gives it back", function()
-  local role = iam.roles.create { name = "made", assume_role_policy = policy.trust(EC2, "ssm.amazonaws.com") }
-  assert(policy.encode(policy.decode(role.assume_role_policy)) == policy.encode(policy.trust(EC2, "ssm.amazonaws.com")))
+  local role =
+    iam.roles.create { name = "made", assume_role_policy = policy.trust(EC2, "ssm.amazonaws.com") }
+  assert(
+    policy.encode(policy.decode(role.assume_role_policy))
+      == policy.encode(policy.trust(EC2, "ssm.amazonaws.com"))
+  )
   assert(policy.trusts(role, EC2) and policy.trusts(iam.roles.get("made"), "ssm.amazonaws.com"))
   assert(not policy.trusts(role, "lambda.amazonaws.com"))
 end)
 
 it("services that are none are refused", function()
-  assert(refuses('"ec2" is no service principal', policy.trust, "ec2").hint == 'did you mean "ec2.amazonaws.com"?')
+  assert(
+    refuses('"ec2" is no service principal', policy.trust, "ec2").hint
+      == 'did you mean "ec2.amazonaws.com"?'
+  )
   refuses("no service principal", policy.trust, EC2, "arn:aws:iam::123456789012:root")
   refuses("no service principal", policy.trust, "")
   refuses("no service is named", policy.trust)
@@ -53,7 +63,10 @@ it("statements and documents", function()
         .. '{"Action":"*","Effect":"Deny","Resource":"*"}],"Version":"2012-10-17"}',
     text
   )
-  assert(policy.encode(policy.document(deny)):find('"Statement":[{', 1, true), "one statement is in an array too")
+  assert(
+    policy.encode(policy.document(deny)):find('"Statement":[{', 1, true),
+    "one statement is in an array too"
+  )
 end)
 
 it("statements that are none are refused", function()
@@ -64,7 +77,11 @@ it("statements that are none are refused", function()
   refuses("policy.allow: the actions", policy.allow, {}, "*")
   refuses("there are no statements", policy.document, {})
   refuses("an array of statements", policy.document, "x")
-  refuses("statement 2 must be a table with Effect", policy.document, { policy.allow("*", "*"), { Action = "*" } })
+  refuses(
+    "statement 2 must be a table with Effect",
+    policy.document,
+    { policy.allow("*", "*"), { Action = "*" } }
+  )
 end)
 
 it("documents are read", function()
@@ -79,7 +96,11 @@ end)
 it("one or many statements, services and actions", function()
   assert(trusts { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:AssumeRole" })
   assert(trusts {
-    { Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" }, Action = "sts:AssumeRole" },
+    {
+      Effect = "Allow",
+      Principal = { Service = "lambda.amazonaws.com" },
+      Action = "sts:AssumeRole",
+    },
     {
       Effect = "Allow",
       Principal = { Service = { "ssm.amazonaws.com", EC2 } },
@@ -87,9 +108,11 @@ it("one or many statements, services and actions", function()
     },
   })
   assert(not trusts { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:TagSession" })
-  assert(
-    not trusts { Effect = "Allow", Principal = { AWS = "arn:aws:iam::123456789012:root" }, Action = "sts:AssumeRole" }
-  )
+  assert(not trusts {
+    Effect = "Allow",
+    Principal = { AWS = "arn:aws:iam::123456789012:root" },
+    Action = "sts:AssumeRole",
+  })
   assert(not trusts(json.array()))
 end)
 
@@ -97,7 +120,13 @@ it("wildcards and case", function()
   for _, action in ipairs { "*", "sts:*", "sts:Assume*", "STS:assumerole", "sts:AssumeRol?" } do
     assert(trusts { Effect = "Allow", Principal = { Service = EC2 }, Action = action }, action)
   end
-  for _, action in ipairs { "sts:AssumeRole?", "sts:AssumeRoleWithSAML", "iam:*", "", "sts.AssumeRole" } do
+  for _, action in ipairs {
+    "sts:AssumeRole?",
+    "sts:AssumeRoleWithSAML",
+    "iam:*",
+    "",
+    "sts.AssumeRole",
+  } do
     assert(not trusts { Effect = "Allow", Principal = { Service = EC2 }, Action = action }, action)
   end
   assert(trusts { Effect = "Allow", Principal = "*", Action = "sts:AssumeRole" })
@@ -108,7 +137,10 @@ it("a denial wins wherever it stands, but not with a condition", function()
   local allow = { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:AssumeRole" }
   local deny = { Effect = "Deny", Principal = "*", Action = "sts:*" }
   assert(not trusts { allow, deny } and not trusts { deny, allow })
-  assert(trusts { allow, { Effect = "Deny", Principal = { Service = "lambda.amazonaws.com" }, Action = "*" } })
+  assert(trusts {
+    allow,
+    { Effect = "Deny", Principal = { Service = "lambda.amazonaws.com" }, Action = "*" },
+  })
   deny.Condition = { Bool = { ["aws:SecureTransport"] = "false" } }
   assert(trusts { allow, deny })
   allow.Condition = { StringEquals = { ["aws:SourceAccount"] = "123456789012" } }
@@ -117,22 +149,28 @@ end)
 
 it("what is left out of a statement", function()
   local allow = { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:AssumeRole" }
-  assert(not trusts { allow, { Effect = "Deny", NotPrincipal = { Service = "ssm.amazonaws.com" }, Action = "*" } })
+  assert(not trusts {
+    allow,
+    { Effect = "Deny", NotPrincipal = { Service = "ssm.amazonaws.com" }, Action = "*" },
+  })
   assert(trusts { allow, { Effect = "Deny", NotPrincipal = { Service = EC2 }, Action = "*" } })
   assert(trusts { Effect = "Allow", Principal = { Service = EC2 }, NotAction = "sts:TagSession" })
   assert(not trusts { Effect = "Allow", Principal = { Service = EC2 }, NotAction = "sts:Assume*" })
 end)
 
-it("every role of the example account that is in a profile trusts EC2, from a listing too", function()
-  local count = 0
-  for profile in iam.profiles.each() do
-    for _, role in ipairs(profile.roles) do
-      assert(policy.trusts(role, EC2), role.name)
-      count = count + 1
+it(
+  "every role of the example account that is in a profile trusts EC2, from a listing too",
+  function()
+    local count = 0
+    for profile in iam.profiles.each() do
+      for _, role in ipairs(profile.roles) do
+        assert(policy.trusts(role, EC2), role.name)
+        count = count + 1
+      end
     end
+    assert(count > 5, count)
   end
-  assert(count > 5, count)
-end)
+)
 
 it("what is neither role nor document is refused", function()
   refuses("neither a policy document nor a role", policy.trusts, {}, EC2)

@@ -27,7 +27,9 @@ it("a table for people: headings, dashes, numbers to the right", function()
   prints(
     ROWS .. COLUMNS,
     nil,
-    "NAME   ROLE  Owner of it  COUNT\n" .. "web    -     ops             12\n" .. "batch  r     -                7\n",
+    "NAME   ROLE  Owner of it  COUNT\n"
+      .. "web    -     ops             12\n"
+      .. "batch  r     -                7\n",
     ""
   )
 end)
@@ -51,7 +53,11 @@ it("CSV has the keys as headings and nothing for nil", function()
 end)
 
 it("CSV quotes what needs it and keeps the text as it is", function()
-  prints([[report({ { name = 'a "b", c', note = "two\nlines" } })]], "csv", 'name,note\n"a ""b"", c","two\nlines"\n')
+  prints(
+    [[report({ { name = 'a "b", c', note = "two\nlines" } })]],
+    "csv",
+    'name,note\n"a ""b"", c","two\nlines"\n'
+  )
 end)
 
 it("without columns: every key of all rows, name first", function()
@@ -115,8 +121,10 @@ it("values are made by functions, titles and sides are free", function()
 end)
 
 it("keys reach into tables, also those with dots in them", function()
-  local row = "{ tags = { ['my.key'] = 'a', my = { other = 'b' } }, ['x.y'] = 'c', x = { y = 'd' } }"
-  local columns = "{ columns = { 'tags.my.key', 'tags.my.other', 'x.y', 'tags.none', 'none.at.all' }, format = 'csv' }"
+  local row =
+    "{ tags = { ['my.key'] = 'a', my = { other = 'b' } }, ['x.y'] = 'c', x = { y = 'd' } }"
+  local columns =
+    "{ columns = { 'tags.my.key', 'tags.my.other', 'x.y', 'tags.none', 'none.at.all' }, format = 'csv' }"
   prints(
     "report({ " .. row .. " }, " .. columns .. ")",
     nil,
@@ -125,7 +133,11 @@ it("keys reach into tables, also those with dots in them", function()
 end)
 
 it("one call can have its own format", function()
-  prints(ROWS .. "report(rows, { format = 'csv', columns = { 'name' } })", "json", "name\nweb\nbatch\n")
+  prints(
+    ROWS .. "report(rows, { format = 'csv', columns = { 'name' } })",
+    "json",
+    "name\nweb\nbatch\n"
+  )
 end)
 
 it("nothing in a cell reaches the terminal, and JSON and CSV keep it", function()
@@ -161,10 +173,15 @@ it("one record: a line for each field, or one object", function()
   prints(code, nil, "NAME         web\nCREATE DATE  2026\nTAGS         Owner=ops\n")
   prints(code, "json", '{"name":"web","create_date":"2026","tags":{"Owner":"ops"}}\n')
   prints(code, "csv", "name,create_date,tags\nweb,2026,Owner=ops\n")
-  prints("report.record({ name = 'web' }, { columns = { 'role', 'name' } })", nil, "ROLE  -\nNAME  web\n")
+  prints(
+    "report.record({ name = 'web' }, { columns = { 'role', 'name' } })",
+    nil,
+    "ROLE  -\nNAME  web\n"
+  )
 end)
 
-local BARS = [[report({ { name = "a", n = 8 }, { name = "bb", n = 1 }, { name = "c", n = 0 }, { name = "d" } },
+local BARS =
+  [[report({ { name = "a", n = 8 }, { name = "bb", n = 1 }, { name = "c", n = 0 }, { name = "d" } },
   { columns = { "name", { key = "n", title = "PROFILES", bar = true } } })]]
 
 it("numbers have bars beside them in a table, and are numbers elsewhere", function()
@@ -177,24 +194,41 @@ it("numbers have bars beside them in a table, and are numbers elsewhere", functi
   prints(BARS, "csv", "name,n\na,8\nbb,1\nc,0\nd,\n")
 end)
 
-it("bars have eighths, show the least number, and leave room for what stands beside them", function()
-  local long = ("x"):rep(60)
-  prints(
-    ("report({ { name = '%s', n = 1000 }, { name = 'b', n = 1 }, { name = 'c', n = 510 } }, "):format(long)
-      .. "{ columns = { 'name', { key = 'n', bar = true } } })",
-    nil,
-    "NAME" .. (" "):rep(58) .. "N\n" .. long .. "  1000  ████████████\n" .. "b" .. (" "):rep(61) .. "   1  ▏\n" .. "c" .. (" "):rep(61) .. " 510  ██████▏\n"
-  )
-  -- Without any room for bars, the numbers stay.
-  prints(
-    ("report({ { name = '%s', n = 7 } }, { columns = { 'name', { key = 'n', bar = true } } })"):format(("x"):rep(80)),
-    nil,
-    "NAME" .. (" "):rep(78) .. "N\n" .. ("x"):rep(80) .. "  7\n"
-  )
-end)
+it(
+  "bars have eighths, show the least number, and leave room for what stands beside them",
+  function()
+    local long = ("x"):rep(60)
+    prints(
+      ("report({ { name = '%s', n = 1000 }, { name = 'b', n = 1 }, { name = 'c', n = 510 } }, "):format(
+        long
+      ) .. "{ columns = { 'name', { key = 'n', bar = true } } })",
+      nil,
+      "NAME"
+        .. (" "):rep(58)
+        .. "N\n"
+        .. long
+        .. "  1000  ████████████\n"
+        .. "b"
+        .. (" "):rep(61)
+        .. "   1  ▏\n"
+        .. "c"
+        .. (" "):rep(61)
+        .. " 510  ██████▏\n"
+    )
+    -- Without any room for bars, the numbers stay.
+    prints(
+      ("report({ { name = '%s', n = 7 } }, { columns = { 'name', { key = 'n', bar = true } } })"):format(
+        ("x"):rep(80)
+      ),
+      nil,
+      "NAME" .. (" "):rep(78) .. "N\n" .. ("x"):rep(80) .. "  7\n"
+    )
+  end
+)
 
 it("rows in groups are tables of their own, and a column in data", function()
-  local code = [[report({ { by = "path", name = "/", n = 3 }, { by = "path", name = "/ec2/", n = 12 }, { by = "month", name = "2026-01", n = 1 } },
+  local code =
+    [[report({ { by = "path", name = "/", n = 3 }, { by = "path", name = "/ec2/", n = 12 }, { by = "month", name = "2026-01", n = 1 } },
     { group = "by", columns = { "by", "name", "n" } })]]
   prints(code, nil, "PATH    N\n/       3\n/ec2/  12\n\nMONTH    N\n2026-01  1\n")
   prints(code, "csv", "by,name,n\npath,/,3\npath,/ec2/,12\nmonth,2026-01,1\n")
@@ -224,7 +258,12 @@ it("wrong arguments are refused", function()
   refuses("columns must be an array, got string", report, {}, { columns = "name" })
   refuses("at least one column", report, {}, { columns = {} })
   refuses("column 2 must be a name or a table, got number", report, {}, { columns = { "a", 1 } })
-  refuses("column 1 needs a key, or a title and a value", report, {}, { columns = { { title = "X" } } })
+  refuses(
+    "column 1 needs a key, or a title and a value",
+    report,
+    {},
+    { columns = { { title = "X" } } }
+  )
   refuses("column 1: there is no option", report, {}, { columns = { { kye = "x" } } })
   refuses(
     'align must be "left" or "right", got "center"',
@@ -234,7 +273,12 @@ it("wrong arguments are refused", function()
   )
   refuses("bar must be true or false, got 1", report, {}, { columns = { { key = "x", bar = 1 } } })
   refuses("group must name a column, got boolean", report, {}, { group = true })
-  refuses("value must be a function, got string", report, {}, { columns = { { key = "x", value = "x" } } })
+  refuses(
+    "value must be a function, got string",
+    report,
+    {},
+    { columns = { { key = "x", value = "x" } } }
+  )
   refuses('column "f": JSON has no functions', report, { { f = print } }, { format = "json" })
   refuses("report.record: the record must be a table, got nil", report.record, nil)
   refuses("report.note: the text must be a string, got nil", report.note, nil)

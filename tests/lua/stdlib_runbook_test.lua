@@ -4,7 +4,11 @@ local run_script = require("script")
 local PRINT = " print(inspect(p, { width = 1000 }))"
 
 local function run(manifest, args, rest)
-  return run_script("{dir}/book.lua", args, { ["book.lua"] = "local p = runbook " .. manifest .. (rest or PRINT) })
+  return run_script(
+    "{dir}/book.lua",
+    args,
+    { ["book.lua"] = "local p = runbook " .. manifest .. (rest or PRINT) }
+  )
 end
 
 -- Asserts the parameters of a command line, as text.
@@ -21,7 +25,10 @@ local function misused(manifest, args, problem, hint)
   assert(ran.stdout == "", "the script ran: " .. ran.stdout)
   assert(ran.stderr:find(problem, 1, true), ran.stderr)
   assert(not hint or ran.stderr:find("hint: " .. hint, 1, true), ran.stderr)
-  assert(not ran.stderr:find("book.lua:%d"), "a wrong command line has no place in the script: " .. ran.stderr)
+  assert(
+    not ran.stderr:find("book.lua:%d"),
+    "a wrong command line has no place in the script: " .. ran.stderr
+  )
 end
 
 -- Asserts that a manifest is refused.
@@ -79,8 +86,16 @@ it("flags of every type, in both spellings", function()
       .. 'require = { "A", "B b" }, tag = { E = "", K = "V=W" } }'
   )
   gives("{ params = { dry_run = { default = true } } }", { "--no-dry-run" }, "{ dry_run = false }")
-  gives("{ params = { dry_run = { default = true } } }", { "--dry_run=false" }, "{ dry_run = false }")
-  gives('{ params = { on = { required = true, type = "boolean" } } }', { "--no-on" }, "{ on = false }")
+  gives(
+    "{ params = { dry_run = { default = true } } }",
+    { "--dry_run=false" },
+    "{ dry_run = false }"
+  )
+  gives(
+    '{ params = { on = { required = true, type = "boolean" } } }',
+    { "--no-on" },
+    "{ on = false }"
+  )
   gives('{ params = { n = { type = "number" } } }', { "--n", "3" }, "{ n = 3 }")
   gives("{ params = { s = {} } }", { "--s=" }, '{ s = "" }')
   gives("{}", {}, "{}")
@@ -146,7 +161,12 @@ it("values are held to bounds, choices and patterns", function()
   misused(bounded, { "--wait", "2h" }, "--wait must be at most 1h")
   misused(bounded, { "--keys=a", "--keys=b", "--keys=a" }, "--keys must be given at most 2 times")
   misused(bounded, { "--keys=c" }, "--keys must be one of a, b, got c")
-  misused(bounded, { "--stage=prd" }, "--stage must be one of dev, prod, got prd", "did you mean prod?")
+  misused(
+    bounded,
+    { "--stage=prd" },
+    "--stage must be one of dev, prod, got prd",
+    "did you mean prod?"
+  )
   misused(bounded, { "--id=abcd" }, '--id must match [a-z]{2,3}, got "abcd"')
   misused(bounded, { "--id=xab\n" }, "--id must match")
 end)
@@ -211,7 +231,11 @@ it("calls outside of the allow list are refused", function()
 end)
 
 it("no more changes than the limit", function()
-  local ran = run("{ max_changes = 2 }", {}, " for i = 1, 5 do iam.profiles.create('made-' .. i) print(i) end")
+  local ran = run(
+    "{ max_changes = 2 }",
+    {},
+    " for i = 1, 5 do iam.profiles.create('made-' .. i) print(i) end"
+  )
   assert(ran.code == 4 and ran.stdout == "1\n2\n", ran.stdout)
   assert(iam.profiles.find("made-2") and not iam.profiles.find("made-3"))
   ran = run("{ max_changes = 0 }", {}, " print(#iam.profiles.list()) iam.profiles.create('none')")
@@ -239,22 +263,33 @@ it("a file that the command line names can be read, and no other", function()
   misused(manifest, { "--file=" }, "--file must name a file")
 end)
 
-it("a new file that the command line names can be written, and neither read before nor any other", function()
-  local code = [[local p = runbook { params = { page = { type = "new_file", default = "{dir}/other.txt" } } }
+it(
+  "a new file that the command line names can be written, and neither read before nor any other",
+  function()
+    local code =
+      [[local p = runbook { params = { page = { type = "new_file", default = "{dir}/other.txt" } } }
     local fs = require("fs")
     print(pcall(fs.write, p.page, "mine"))
     print(select(2, try(fs.read, (arg[0]:gsub("book.lua", "other.txt")))).kind)
     print(select(2, try(fs.write, (arg[0]:gsub("book.lua", "other.txt")), "")).kind)]]
-  local folder = temp_folder { ["other.txt"] = "secret" }
-  local files = { ["book.lua"] = code:gsub("{dir}", folder) }
-  local ran = run_script("{dir}/book.lua", { "--page", folder .. "/new.txt" }, files)
-  assert(ran.code == 0 and ran.stdout == "true\npermission\npermission\n", ran.stdout .. ran.stderr)
-  assert(require("fs").read(folder .. "/new.txt") == "mine")
-  -- A file that only the manifest names is not granted.
-  ran = run_script("{dir}/book.lua", {}, files)
-  assert(ran.code == 0 and ran.stdout:find("^false\t.-write"), ran.stdout .. ran.stderr)
-  misused('{ params = { page = { type = "new_file" } } }', { "--page=" }, "--page must name a file")
-end)
+    local folder = temp_folder { ["other.txt"] = "secret" }
+    local files = { ["book.lua"] = code:gsub("{dir}", folder) }
+    local ran = run_script("{dir}/book.lua", { "--page", folder .. "/new.txt" }, files)
+    assert(
+      ran.code == 0 and ran.stdout == "true\npermission\npermission\n",
+      ran.stdout .. ran.stderr
+    )
+    assert(require("fs").read(folder .. "/new.txt") == "mine")
+    -- A file that only the manifest names is not granted.
+    ran = run_script("{dir}/book.lua", {}, files)
+    assert(ran.code == 0 and ran.stdout:find("^false\t.-write"), ran.stdout .. ran.stderr)
+    misused(
+      '{ params = { page = { type = "new_file" } } }',
+      { "--page=" },
+      "--page must name a file"
+    )
+  end
+)
 
 it("a new file is never one that is there, in a plan either", function()
   local manifest = '{ params = { page = { type = "new_file" } } }'
@@ -292,10 +327,14 @@ it("a file that only the manifest names is not granted", function()
 end)
 
 it("what the manifest wants to touch is refused with its flags when nobody can be asked", function()
-  local ran = run([[{ permissions = { read = { "/etc" }, env = { "HOME" }, run = { "my tool" } } }]], {})
+  local ran =
+    run([[{ permissions = { read = { "/etc" }, env = { "HOME" }, run = { "my tool" } } }]], {})
   assert(ran.code == 4 and ran.stdout == "", ran.stdout)
   assert(ran.stderr:find("not allowed to read files: /etc", 1, true), ran.stderr)
-  assert(ran.stderr:find("--allow-read=/etc --allow-env=HOME '--allow-run=my tool'", 1, true), ran.stderr)
+  assert(
+    ran.stderr:find("--allow-read=/etc --allow-env=HOME '--allow-run=my tool'", 1, true),
+    ran.stderr
+  )
 end)
 
 it("a script cannot put something else in place of what decides", function()
@@ -315,7 +354,10 @@ it("a script cannot put something else in place of what decides", function()
       print(err.kind)
     ]],
   })
-  assert(ran.code == 0 and ran.stdout == "x\tmine\npermission\npermission\n", ran.stdout .. ran.stderr)
+  assert(
+    ran.code == 0 and ran.stdout == "x\tmine\npermission\npermission\n",
+    ran.stdout .. ran.stderr
+  )
 end)
 
 it("a parameter that was not declared is a mistake of the script", function()
@@ -331,9 +373,13 @@ it("one script is one runbook", function()
 end)
 
 it("a script can say that its flags do not fit together", function()
-  local ran = run("{}", {}, " print('on') runbook.usage('--a and --b exclude each other', 'give one')")
+  local ran =
+    run("{}", {}, " print('on') runbook.usage('--a and --b exclude each other', 'give one')")
   assert(ran.code == 2 and ran.stdout == "on\n", ran.stdout)
-  assert(ran.stderr:find("--a and --b exclude each other", 1, true) and ran.stderr:find("hint: give one", 1, true))
+  assert(
+    ran.stderr:find("--a and --b exclude each other", 1, true)
+      and ran.stderr:find("hint: give one", 1, true)
+  )
   local _, err = try(runbook.usage)
   assert(err.kind == "argument")
 end)
@@ -344,7 +390,10 @@ it("a wrong manifest is refused", function()
   refuses({ desciption = "x" }, 'the manifest has no "desciption"', "did you mean description?")
   refuses({ description = 1 }, "description must be a string, got number")
   refuses({ description = "\xff" }, "description is not UTF-8")
-  refuses({ max_changes = -1 }, 'max_changes must be a whole number that is not negative, or a share such as "5%", got -1')
+  refuses(
+    { max_changes = -1 },
+    'max_changes must be a whole number that is not negative, or a share such as "5%", got -1'
+  )
   refuses({ max_changes = 1.5 }, "max_changes must be a whole number")
   refuses({ timeout = "soon" }, "timeout must be a duration")
   refuses({ timeout = -1 }, "timeout must not be negative")
@@ -364,10 +413,16 @@ end)
 
 it("a manifest of a job that is wrong is refused, with what to write instead", function()
   refuses({ schedule = 3 }, "schedule must be a string, got number")
-  refuses({ schedule = "0 3 * *" }, "schedule must have five fields (minute, hour, day of month, month, day of week)")
+  refuses(
+    { schedule = "0 3 * *" },
+    "schedule must have five fields (minute, hour, day of month, month, day of week)"
+  )
   refuses({ schedule = "61 3 * * *" }, 'schedule "61 3 * * *" is no cron expression')
   refuses({ schedule = "0 0 30 2 *" }, 'schedule "0 0 30 2 *" never comes')
-  refuses({ schedule = "@daily", timezone = "Europe/Berln" }, 'timezone "Europe/Berln" is not known')
+  refuses(
+    { schedule = "@daily", timezone = "Europe/Berln" },
+    'timezone "Europe/Berln" is not known'
+  )
   refuses({ timezone = "UTC" }, "timezone is the time zone of schedule, which is missing")
   refuses({ schedule = "@daily", every = "1h" }, "schedule and every exclude each other")
   refuses({ every = "often" }, "every must be a duration")
@@ -381,16 +436,32 @@ it("a manifest of a job that is wrong is refused, with what to write instead", f
   refuses({ every = "1h", on_failure = "mail" }, "on_failure must be a table, got string")
   refuses({ every = "1h", on_failure = { mail = "ops" } }, 'on_failure has no "mail"')
   refuses({ every = "1h", on_failure = { command = {} } }, "on_failure.command must name a program")
-  refuses({ every = "1h", on_failure = { command = "mail" } }, "on_failure.command must be a table, got string")
-  refuses({ every = "1h", on_failure = { webhook = "hooks.example.com" } }, 'on_failure.webhook must begin with "https://"')
+  refuses(
+    { every = "1h", on_failure = { command = "mail" } },
+    "on_failure.command must be a table, got string"
+  )
+  refuses(
+    { every = "1h", on_failure = { webhook = "hooks.example.com" } },
+    'on_failure.webhook must begin with "https://"'
+  )
   refuses({ evry = "1h" }, 'the manifest has no "evry"', "did you mean every?")
-  for key, value in pairs { jitter = "1m", catch_up = "once", retries = 1, retry_delay = "1m", on_failure = {} } do
-    refuses({ [key] = value }, key .. " is for jobs, and this runbook has neither schedule nor every")
+  for key, value in pairs {
+    jitter = "1m",
+    catch_up = "once",
+    retries = 1,
+    retry_delay = "1m",
+    on_failure = {},
+  } do
+    refuses(
+      { [key] = value },
+      key .. " is for jobs, and this runbook has neither schedule nor every"
+    )
   end
 end)
 
 it("a job runs by hand too, and its help says when it runs by itself", function()
-  local manifest = [[{ description = "Works.", schedule = "30 2 * * 1-5", timezone = "Europe/Berlin", jitter = "10m", catch_up = "skip",
+  local manifest =
+    [[{ description = "Works.", schedule = "30 2 * * 1-5", timezone = "Europe/Berlin", jitter = "10m", catch_up = "skip",
     retries = 3, retry_delay = "1m", on_failure = { command = { "mail", "ops" }, webhook = "https://hooks.example.com/x" } }]]
   gives(manifest, {}, "{}")
   local help = run(manifest, { "--help" })
@@ -412,7 +483,10 @@ it("a wrong parameter is refused", function()
   refuses_param({ type = "int" }, 'there is no type "int"', "integer")
   refuses_param({ type = 1 }, "params.x.type must be a string")
   refuses_param({ default = print }, "no parameter can hold a function")
-  refuses_param({ type = "integer", default = "5" }, 'params.x.default must be a whole number, got "5"')
+  refuses_param(
+    { type = "integer", default = "5" },
+    'params.x.default must be a whole number, got "5"'
+  )
   refuses_param({ type = "number", default = "5" }, "params.x.default must be a number")
   refuses_param({ type = "boolean", default = 1 }, "params.x.default must be a boolean, got number")
   refuses_param({ type = "duration", default = "often" }, "params.x.default must be a duration")
@@ -430,8 +504,14 @@ it("a wrong parameter is refused", function()
   refuses_param({ type = "duration", max = "x" }, "params.x.max must be a duration")
   refuses_param({ choices = {} }, "params.x.choices must be an array with at least one value")
   refuses_param({ choices = { "a", 1 } }, "params.x.choices[2] must be a string")
-  refuses_param({ type = "map", choices = { "a" } }, "params.x.choices are for strings, numbers and lists")
+  refuses_param(
+    { type = "map", choices = { "a" } },
+    "params.x.choices are for strings, numbers and lists"
+  )
   refuses_param({ pattern = "(" }, 'params.x.pattern is no regular expression: "("')
   refuses_param({ default = 1, pattern = "x" }, "params.x.pattern is for strings, lists and files")
-  refuses({ params = { delete = { default = false }, no_delete = {} } }, 'would be mistaken for "not delete"')
+  refuses(
+    { params = { delete = { default = false }, no_delete = {} } },
+    'would be mistaken for "not delete"'
+  )
 end)

@@ -70,7 +70,16 @@ it("what is no date is refused", function()
   refuses("offset", time.parse, "2026-01-01T00:00:00.Z")
   refuses("1970 to 9999", time.parse, "1969-12-31T23:59:59Z")
   refuses("1970 to 9999", time.parse, "1970-01-01T00:00:00+01:00")
-  for _, text in ipairs { "", "yesterday", "2026", "2026-1-2", "26-01-02", "2026-01-02T", "2026-01-02T3:04:05", "\0" } do
+  for _, text in ipairs {
+    "",
+    "yesterday",
+    "2026",
+    "2026-1-2",
+    "26-01-02",
+    "2026-01-02T",
+    "2026-01-02T3:04:05",
+    "\0",
+  } do
     refuses("is not a date", time.parse, text)
   end
   refuses("time.parse: the date must be a string, got nil", time.parse, nil)
@@ -122,7 +131,14 @@ it("since is in seconds, negative for the future", function()
 end)
 
 it("durations in seconds", function()
-  local known = { ["90s"] = 90, ["15m"] = 900, ["2h"] = 7200, ["7d"] = 604800, ["2w"] = 1209600, ["1h30m"] = 5400 }
+  local known = {
+    ["90s"] = 90,
+    ["15m"] = 900,
+    ["2h"] = 7200,
+    ["7d"] = 604800,
+    ["2w"] = 1209600,
+    ["1h30m"] = 5400,
+  }
   for text, seconds in pairs(known) do
     assert(time.seconds(text) == seconds and math.type(time.seconds(text)) == "integer", text)
   end

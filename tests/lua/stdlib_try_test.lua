@@ -44,7 +44,10 @@ it("whatever is raised becomes an error of ours, and is kept", function()
   _, err = try(function()
     return nil .. "x"
   end)
-  assert(err.message:find("stdlib_try_test.lua:%d+: attempt to concatenate a nil value"), err.message)
+  assert(
+    err.message:find("stdlib_try_test.lua:%d+: attempt to concatenate a nil value"),
+    err.message
+  )
   _, err = try(function()
     local function deeper()
       return 1 + deeper()
@@ -79,6 +82,10 @@ end)
 
 it("a call in place of a function is refused with the remedy", function()
   local ok, err = pcall(try, iam.profiles.find("no-such-profile"))
-  assert(not ok and err.kind == "argument" and err.message == "try: the first argument must be a function, got nil")
+  assert(
+    not ok
+      and err.kind == "argument"
+      and err.message == "try: the first argument must be a function, got nil"
+  )
   assert(err.hint == "write try(f, x), not try(f(x))", err.hint)
 end)

@@ -24,11 +24,28 @@ local REFERENCES = {
     name = "t",
     versions = { { profile = "web" }, { number = 2 } },
   },
-  ["ec2.spot_fleets"] = { kind = "ec2.spot_fleet", id = "sfr-0aaaaaaaa", profiles = { "other", arn_of("web") } },
+  ["ec2.spot_fleets"] = {
+    kind = "ec2.spot_fleet",
+    id = "sfr-0aaaaaaaa",
+    profiles = { "other", arn_of("web") },
+  },
   ["ec2.spot_requests"] = { kind = "ec2.spot_request", id = "sir-0aaaaaaa", profile = "web" },
-  ["autoscaling.launch_configurations"] = { kind = "autoscaling.launch_configuration", name = "lc", profile = "web" },
-  ["batch.compute_environments"] = { kind = "batch.compute_environment", name = "ce", profile = arn_of("web") },
-  ["ecs.capacity_providers"] = { kind = "ecs.capacity_provider", name = "cp", cluster = "c", profile = "web" },
+  ["autoscaling.launch_configurations"] = {
+    kind = "autoscaling.launch_configuration",
+    name = "lc",
+    profile = "web",
+  },
+  ["batch.compute_environments"] = {
+    kind = "batch.compute_environment",
+    name = "ce",
+    profile = arn_of("web"),
+  },
+  ["ecs.capacity_providers"] = {
+    kind = "ecs.capacity_provider",
+    name = "cp",
+    cluster = "c",
+    profile = "web",
+  },
   ["imagebuilder.infrastructure_configurations"] = {
     kind = "imagebuilder.infrastructure_configuration",
     name = "ic",
@@ -84,7 +101,8 @@ end)
 
 for _, source in ipairs(usage.sources()) do
   it("a profile that only " .. source.name .. " names is used", function()
-    local resource = assert(REFERENCES[source.name], "the test knows no resource of " .. source.name)
+    local resource =
+      assert(REFERENCES[source.name], "the test knows no resource of " .. source.name)
     open { resource }
     local scan = iam.usage.scan()
     local v = scan:verdict("web")
@@ -169,7 +187,13 @@ for _, fault in ipairs { "deny", "fail", "choke", "cut" } do
 end
 
 it("nothing is unused where a source or an enabled region was not asked", function()
-  open({}, { regions = { [REGION] = "opt-in-not-required", ["af-south-1"] = "opted-in", ["me-south-1"] = "not-opted-in" } })
+  open({}, {
+    regions = {
+      [REGION] = "opt-in-not-required",
+      ["af-south-1"] = "opted-in",
+      ["me-south-1"] = "not-opted-in",
+    },
+  })
   expect(verdict("web-2").verdict):to_equal("unused")
   for _, source in ipairs(usage.sources()) do
     local v = verdict("web-2", { sources = source.name })
@@ -186,7 +210,10 @@ it("nothing is unused where a source or an enabled region was not asked", functi
 end)
 
 it("a scan says in a few sentences what was not checked", function()
-  open({}, { regions = { [REGION] = "opt-in-not-required", ["eu-west-1"] = "opt-in-not-required" } })
+  open(
+    {},
+    { regions = { [REGION] = "opt-in-not-required", ["eu-west-1"] = "opt-in-not-required" } }
+  )
   local scan = usage.scan()
   expect(scan:gap_summary()):to_equal {}
   expect(tostring(scan)):to_match("2 regions, 0 resources, everything was checked$")
@@ -210,7 +237,9 @@ it("the role decides where nothing names the profile", function()
     open({}, { roles = { made } })
     return verdict("web")
   end
-  expect(role({ last_used = { date = time.ago("91d"), region = REGION } }).verdict):to_equal("unused")
+  expect(role({ last_used = { date = time.ago("91d"), region = REGION } }).verdict):to_equal(
+    "unused"
+  )
   local used = role { last_used = { date = time.ago("89d"), region = REGION } }
   expect(used.verdict):to_equal("used")
   expect(used.references[1].by):to_equal("role")
@@ -225,7 +254,8 @@ end)
 it("only profiles that nothing names cost a call, and each role one", function()
   local profiles, resources = {}, {}
   for i = 1, 40 do
-    profiles[i] = { name = "p" .. i, create_date = time.ago("100d"), role = i % 2 == 0 and "web-role" or nil }
+    profiles[i] =
+      { name = "p" .. i, create_date = time.ago("100d"), role = i % 2 == 0 and "web-role" or nil }
     if i <= 20 then
       resources[i] = { kind = "ec2.instance", id = ("i-%017x"):format(i), profile = "p" .. i }
     end
@@ -248,13 +278,30 @@ end)
 it("what is over, another account's or only alike is no reference", function()
   open {
     { kind = "ec2.instance", id = "i-0aaaaaaaaaaaaaaaa", state = "terminated", profile = "web" },
-    { kind = "ec2.association", id = "iip-assoc-0a", instance_id = "i-0b", state = "disassociated", profile = "web" },
+    {
+      kind = "ec2.association",
+      id = "iip-assoc-0a",
+      instance_id = "i-0b",
+      state = "disassociated",
+      profile = "web",
+    },
     { kind = "ec2.spot_request", id = "sir-0aaaaaaa", state = "closed", profile = "web" },
     { kind = "ec2.spot_fleet", id = "sfr-0aaaaaaaa", state = "cancelled", profiles = { "web" } },
-    { kind = "emr.cluster", id = "j-AAAAAAAAAAAAA", name = "e", state = "TERMINATED", profile = "web" },
+    {
+      kind = "emr.cluster",
+      id = "j-AAAAAAAAAAAAA",
+      name = "e",
+      state = "TERMINATED",
+      profile = "web",
+    },
     { kind = "autoscaling.launch_configuration", name = "lc", profile = "web-2" },
     { kind = "batch.compute_environment", name = "ce", profile = arn_of("web", "210987654321") },
-    { kind = "ec2.launch_template", id = "lt-0a", name = "t", versions = { { profile = "my-web" }, { profile = "web.old" } } },
+    {
+      kind = "ec2.launch_template",
+      id = "lt-0a",
+      name = "t",
+      versions = { { profile = "my-web" }, { profile = "web.old" } },
+    },
   }
   local scan = iam.usage.scan()
   expect(scan:verdict("web").verdict):to_equal("unused")
@@ -267,8 +314,10 @@ it("all pages are read", function()
     resources[i] = { kind = "ec2.instance", id = ("i-%017x"):format(i), profile = "web" }
   end
   for i = 1, 250 do
-    resources[#resources + 1] = { kind = "autoscaling.launch_configuration", name = "lc" .. i, profile = "web-2" }
-    resources[#resources + 1] = { kind = "emr.cluster", id = ("j-%013d"):format(i), name = "e" .. i, profile = "web-2" }
+    resources[#resources + 1] =
+      { kind = "autoscaling.launch_configuration", name = "lc" .. i, profile = "web-2" }
+    resources[#resources + 1] =
+      { kind = "emr.cluster", id = ("j-%013d"):format(i), name = "e" .. i, profile = "web-2" }
   end
   open(resources)
   local scan = iam.usage.scan()

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use iamlua::Mode;
 use iamlua::clock::{Clock, ManualClock};
 use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, JobSpec, OnFailure};
@@ -55,8 +56,8 @@ impl Runner for Notes {
         self.0.lock().expect("nobody panicked").push(start);
     }
 
-    fn mode(&self) -> &'static str {
-        "apply"
+    fn mode(&self) -> Mode {
+        Mode::Apply
     }
 
     fn tell(&mut self, _: Execution, _: Arc<Runbook>) {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iamlua::emulator::EmulatorSettings;
 use iamlua::lua::Format;
-use iamlua::session::journal::ChangeOutcome;
+use iamlua::session::journal::{ChangeOutcome, RunStatus};
 use iamlua::session::recover::recover;
 use iamlua::session::{Mode, Session};
 
@@ -83,7 +83,11 @@ fn run_on(
     let session = Session::with(world.rules(Mode::Apply));
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
     let ran = bench.run_through(connection, source, "test.lua", Vec::new(), Format::Table);
-    world.bench.runtime.block_on(session.end("done", None)).expect("the journal is written");
+    world
+        .bench
+        .runtime
+        .block_on(session.end(RunStatus::Done, None))
+        .expect("the journal is written");
     ran
 }
 

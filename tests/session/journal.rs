@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use iamlua::lua::Format;
+use iamlua::session::journal::RunStatus;
 use iamlua::session::{Mode, Session};
 
 use super::World;
@@ -44,7 +45,7 @@ fn a_change_is_on_the_disk_before_it_is_sent() {
     let ran = bench.run_through(connection, JOB, "test.lua", Vec::new(), Format::Table);
     assert_eq!(ran.code(), 0, "{:?}", ran.result);
     assert!(unannounced.lock().expect("a list").is_empty(), "{unannounced:?}");
-    world.bench.runtime.block_on(session.end("done", None)).expect("it is written");
+    world.bench.runtime.block_on(session.end(RunStatus::Done, None)).expect("it is written");
     assert_eq!(world.last_run().counts.done, 23, "all but the protected one");
 }
 
@@ -57,7 +58,7 @@ fn a_run_can_be_explained_by_somebody_who_was_not_there() {
     );
     let run = world.last_run();
     assert_eq!((run.counts.done, run.counts.failed), (1, 1));
-    assert_eq!(run.status, "done");
+    assert_eq!(run.status, RunStatus::Done);
     assert_eq!(run.sites[0].account.as_deref(), Some("123456789012"));
     assert!(run.sites[0].caller.as_deref().is_some_and(|arn| arn.ends_with("user/local-operator")));
     assert!(run.operator.contains('@') && run.program.starts_with("iamlua "), "{run:?}");
@@ -117,7 +118,10 @@ fn runs_write_at_the_same_time() {
     });
     let runs = world.records().runs(10).expect("runs");
     assert_eq!(runs.len(), 4);
-    assert!(runs.iter().all(|run| run.counts.done == 20 && run.status == "done"), "{runs:?}");
+    assert!(
+        runs.iter().all(|run| run.counts.done == 20 && run.status == RunStatus::Done),
+        "{runs:?}"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use iamlua::error::Result;
 use iamlua::lua::Format;
 use iamlua::session::apply::{self, Summary};
 use iamlua::session::journal::records::{Records, Run};
-use iamlua::session::journal::{About, JournalLocation};
+use iamlua::session::journal::{About, JournalLocation, RunStatus};
 use iamlua::session::plan::Plan;
 use iamlua::session::undo::{self, UndoPlan};
 use iamlua::session::{Gate, Mode, Session, SessionConfig};
@@ -91,7 +91,10 @@ impl World {
         let bench = Bench { session: Arc::clone(&session), ..self.bench.clone() };
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         let ran = bench.run_through(self.connection(), source, name, args, Format::Table);
-        self.bench.runtime.block_on(session.end("done", None)).expect("the journal is written");
+        self.bench
+            .runtime
+            .block_on(session.end(RunStatus::Done, None))
+            .expect("the journal is written");
         (session, ran)
     }
 
@@ -123,7 +126,7 @@ impl World {
             let options = apply::ApplyOptions { skip_drifted, patience };
             let earlier = apply::done_before(records.as_ref(), plan, &gates, options).await?;
             let summary = apply::apply(plan, &session, &gates, &earlier, options, |_| {}).await;
-            session.end("done", None).await?;
+            session.end(RunStatus::Done, None).await?;
             Ok(summary)
         })?;
         Ok((session, summary))

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use iamlua::lua::Format;
+use iamlua::session::journal::RunStatus;
 use iamlua::session::{Mode, Session};
 
 use super::World;
@@ -28,7 +29,11 @@ fn closed_at(action: &'static str, script: &str) -> (Vec<String>, World) {
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
     let ran = bench.run_through(connection, script, "test.lua", Vec::new(), Format::Table);
     assert_ne!(ran.stdout, "went on\n", "what comes after the pair does not begin");
-    world.bench.runtime.block_on(session.end("interrupted", None)).expect("the journal is written");
+    world
+        .bench
+        .runtime
+        .block_on(session.end(RunStatus::Interrupted, None))
+        .expect("the journal is written");
     let sent = sent.lock().expect("one at a time").clone();
     (sent, world)
 }

@@ -9,8 +9,8 @@ use iamlua::aws::client::Connection;
 use iamlua::lua::Format;
 use iamlua::session::apply::{self, Summary};
 use iamlua::session::destination::Destination;
-use iamlua::session::journal::JournalLocation;
 use iamlua::session::journal::records::Run;
+use iamlua::session::journal::{JournalLocation, RunStatus};
 use iamlua::session::plan::Plan;
 use iamlua::session::recover;
 use iamlua::session::undo::{self, UndoPlan};
@@ -113,7 +113,7 @@ impl Accounts {
             let source = source.replace(self.ids[0], self.ids[at]);
             bench.run_through(connection, &source, "random.lua", Vec::new(), Format::Table);
         }
-        self.world.bench.runtime.block_on(session.end("done", None)).expect("the journal");
+        self.world.bench.runtime.block_on(session.end(RunStatus::Done, None)).expect("the journal");
         session.journal().run()
     }
 
@@ -167,7 +167,7 @@ impl Accounts {
                 biased;
                 () = line.kill.notified() => None,
                 summary = work => {
-                    session.end("done", None).await.expect("the journal");
+                    session.end(RunStatus::Done, None).await.expect("the journal");
                     Some(summary)
                 }
             }
@@ -176,7 +176,7 @@ impl Accounts {
         drop((session, gates));
         // The journal of a killed process has no writer any more.
         while let Some(run) = &run
-            && self.find(run).status == "running"
+            && self.find(run).status == RunStatus::Running
         {
             std::thread::yield_now();
         }

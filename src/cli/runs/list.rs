@@ -84,7 +84,7 @@ const COLUMNS: [Column; 9] = [
     numbers("CHANGES", |run| number(run.counts.done)),
     numbers("FAILED", |run| number(run.counts.failed)),
     numbers("DOUBT", |run| number(run.counts.in_doubt)),
-    column("STATUS", |run| undone(run).map_or_else(|| visible(&run.status), str::to_owned)),
+    column("STATUS", |run| undone(run).unwrap_or(run.status.name()).to_owned()),
 ];
 
 /// Account id, or a text for the local account.
@@ -166,13 +166,14 @@ fn render(columns: &[Column], runs: &[Run], what: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::journal::RunStatus;
     use crate::session::journal::records::ChangeCounts;
 
-    fn run(id: &str, script: &str, status: &str, counts: ChangeCounts) -> Run {
+    fn run(id: &str, script: &str, status: RunStatus, counts: ChangeCounts) -> Run {
         let site = serde_json::json!({ "target": "aws", "account": "123456789012" });
         Run {
             id: id.into(),
-            status: status.into(),
+            status,
             command: "run".into(),
             started: 0,
             ended: Some(1),
@@ -195,7 +196,7 @@ mod tests {
     fn the_table_fits_a_terminal_of_80_columns() {
         let counts =
             ChangeCounts { done: 1_000, undone: 500, standing: 500, ..ChangeCounts::default() };
-        let plain = run("20261128-223502-323t5", "scripts/tag.lua", "done", counts);
+        let plain = run("20261128-223502-323t5", "scripts/tag.lua", RunStatus::Done, counts);
         let text = to_table(std::slice::from_ref(&plain), Some(80));
         assert_eq!(
             text,
@@ -203,7 +204,12 @@ mod tests {
              20261128-223502-323t5  run scripts/tag.lua  123456789012    1,000  partly undone\n"
         );
         let counts = ChangeCounts { failed: 2, in_doubt: 1, ..counts };
-        let long = run("20261128-223502-571en", "/srv/日本/クリーンアップ.lua", "partial", counts);
+        let long = run(
+            "20261128-223502-571en",
+            "/srv/日本/クリーンアップ.lua",
+            RunStatus::Partial,
+            counts,
+        );
         let both = [plain, long];
         for line in to_table(&both, Some(80)).lines() {
             assert!(display_width(line) <= 80, "{line}");

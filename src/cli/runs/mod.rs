@@ -131,8 +131,8 @@ const fn undone(run: &Run) -> Option<&'static str> {
 /// Status of a run, as text, with the extent of its undo.
 fn status(run: &Run) -> String {
     match undone(run) {
-        None => run.status.clone(),
-        Some(undone) => format!("{}, {undone}", run.status),
+        None => run.status.name().to_owned(),
+        Some(undone) => format!("{}, {undone}", run.status.name()),
     }
 }
 

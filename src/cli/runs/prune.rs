@@ -9,6 +9,7 @@ use super::super::options::duration;
 use super::date;
 use crate::app::run;
 use crate::error::{Error, Kind, Result};
+use crate::session::journal::RunStatus;
 use crate::session::journal::records::{Records, Run};
 use crate::state;
 use crate::ui::format::count;
@@ -37,7 +38,7 @@ impl PruneCommand {
     pub fn execute(&self) -> Result<u8> {
         let before = before(self.older_than)?;
         let Some(records) = Records::open(&state::folder()?)? else { return Ok(nothing()) };
-        let is_settled = |run: &Run| run.counts.in_doubt == 0 && run.status != "running";
+        let is_settled = |run: &Run| run.counts.in_doubt == 0 && run.status != RunStatus::Running;
         let (old, kept): (Vec<_>, Vec<_>) =
             records.runs_before(before)?.into_iter().partition(is_settled);
         for run in kept.iter().filter(|run| run.counts.in_doubt > 0) {

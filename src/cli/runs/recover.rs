@@ -13,8 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::Effect;
 use crate::session::apply::check_accounts;
 use crate::session::destination::Places;
-use crate::session::journal::About;
 use crate::session::journal::records::{Records, no_run};
+use crate::session::journal::{About, RunStatus};
 use crate::session::recover::{self, describe};
 use crate::session::{Mode, Session};
 use crate::state;
@@ -41,7 +41,7 @@ impl RecoverCommand {
     pub fn execute(self) -> Result<u8> {
         let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(&self.run))?;
         let earlier = records.run(&self.run)?;
-        if earlier.counts.in_doubt == 0 && earlier.status != "running" {
+        if earlier.counts.in_doubt == 0 && earlier.status != RunStatus::Running {
             records.close(&earlier.id)?;
             terminal::say(&format!("nothing of run {} is in doubt", earlier.id));
             return Ok(0);

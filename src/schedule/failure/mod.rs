@@ -19,6 +19,7 @@ use crate::cron::spelled;
 use crate::error::{Error, Kind, Result};
 use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
+use crate::session::Mode;
 
 /// Delays between attempts.
 pub const PAUSES: [Duration; 3] =
@@ -68,7 +69,7 @@ struct FailureNotice<'a> {
     exit_code: Option<u8>,
     error: Option<&'a str>,
     account: Option<&'a str>,
-    mode: &'a str,
+    mode: Mode,
     changes: u64,
     failed: u64,
     output: &'a str,
@@ -99,7 +100,7 @@ impl<'a> FailureNotice<'a> {
             exit_code: execution.exit_code,
             error: execution.error.as_deref(),
             account: execution.account.as_deref(),
-            mode: &execution.mode,
+            mode: execution.mode,
             changes: execution.changes,
             failed: execution.failed,
             output: &whole[start..],

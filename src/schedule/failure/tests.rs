@@ -15,6 +15,7 @@ use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::schedule::log::{Format, Level, Log};
 use crate::schedule::record::{Execution, ExecutionOutcome};
+use crate::session::Mode;
 
 const RETRY_INTERVAL: [Duration; 3] = [Duration::from_millis(1); 3];
 
@@ -32,7 +33,7 @@ fn execution() -> Execution {
         exit_code: Some(1),
         error: Some("no answer\0 came\n  at cleanup.lua:3".into()),
         account: Some("AWS account 123456789012".into()),
-        mode: "apply".into(),
+        mode: Mode::Apply,
         changes: 7,
         failed: 2,
         calls: BTreeMap::new(),

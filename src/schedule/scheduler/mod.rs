@@ -24,6 +24,7 @@ use crate::schedule::live_status::LiveStatus;
 use crate::schedule::log::{Level, Log, LogOrigin};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::store::{Begun, Store, Takeover};
+use crate::session::Mode;
 
 /// Interval of clock checks while nothing is due: the clock may be set, or the machine may have
 /// slept.
@@ -39,7 +40,7 @@ pub trait Runner {
     fn start(&mut self, start: Start);
 
     /// Mode of executions now: `apply`, `plan` or `read-only`.
-    fn mode(&self) -> &'static str;
+    fn mode(&self) -> Mode;
 
     /// Sends the notifications of a final failure; [`Scheduler::notified`] receives the end of
     /// that.
@@ -395,7 +396,7 @@ impl<R: Runner> Scheduler<R> {
         attempt: u32,
         now: Timestamp,
     ) -> Execution {
-        let mode = self.runner.mode().to_owned();
+        let mode = self.runner.mode();
         Execution::begun(path.to_owned(), name.to_owned(), due, attempt, now, mode)
     }
 

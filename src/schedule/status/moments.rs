@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::html::{Html, all, element, text};
 use crate::schedule::record::{Execution, ExecutionOutcome};
+use crate::session::Mode;
 use crate::ui::format;
 
 /// Time in a time zone, and its distance from now: `2026-11-25 03:00:00 CET (in 9 h)`.
@@ -46,7 +47,7 @@ pub(super) fn outcome(execution: &Execution) -> Html {
 
 /// Number of changes of an execution.
 pub(super) fn changes(execution: &Execution) -> String {
-    let planned = if execution.mode == "plan" { " planned" } else { "" };
+    let planned = if execution.mode == Mode::Plan { " planned" } else { "" };
     let failed = match execution.failed {
         0 => String::new(),
         n => format!(" ({} failed)", format::number(n)),

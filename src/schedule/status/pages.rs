@@ -9,6 +9,7 @@ use super::html::{
 };
 use super::moments::{changes, duration, moment, outcome};
 use crate::schedule::record::{Execution, JobStatus, Quota, Snapshot};
+use crate::session::Mode;
 use crate::ui::format::{count, number};
 
 /// All characters except the unreserved ones of RFC 3986.
@@ -116,13 +117,14 @@ fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
 }
 
 /// Mode of all jobs, with its meaning.
-fn mode(name: &str) -> Html {
-    let means = match name {
-        "apply" => "jobs make their changes",
-        "plan" => "jobs plan their changes and make none",
-        "read-only" => "jobs may change nothing",
-        _ => return text("not known yet"),
+fn mode(mode: Option<Mode>) -> Html {
+    let means = match mode {
+        Some(Mode::Apply) => "jobs make their changes",
+        Some(Mode::Plan) => "jobs plan their changes and make none",
+        Some(Mode::ReadOnly) => "jobs may change nothing",
+        None => return text("not known yet"),
     };
+    let name = mode.map_or("", Mode::name);
     all([text_element("strong", name), text(format!(": {means}"))])
 }
 
@@ -269,7 +271,7 @@ fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
         content.push(element("pre", &label, [text(group.lines.join("\n"))]));
     }
     if groups.is_empty() {
-        let is_plan = execution.mode == "plan" && execution.changes > 0;
+        let is_plan = execution.mode == Mode::Plan && execution.changes > 0;
         content.push(text_element(
             "p",
             match (is_plan, execution.ended) {
@@ -287,7 +289,7 @@ fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
         ));
     }
     let stands = changes.is_some_and(|changes| changes.stands);
-    if execution.outcome.is_some() && execution.mode == "apply" && stands {
+    if execution.outcome.is_some() && execution.mode == Mode::Apply && stands {
         let back = format!("iamlua undo {}", execution.run);
         content.push(element("p", &[], [text_element("code", back), text(" previews the undo.")]));
     }
@@ -311,7 +313,7 @@ pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Sna
     known.push(("Try", text(execution.attempt.to_string())));
     known.extend(execution.exit_code.map(|code| ("Exit code", text(code.to_string()))));
     known.extend(execution.account.as_ref().map(|account| ("Account", text(account))));
-    known.push(("Mode", text(&execution.mode)));
+    known.push(("Mode", text(execution.mode.name())));
     known.push(("Changes", text(changes(execution))));
     known.push(("Throttled calls", text(number(execution.throttled))));
     known.push(("Runbook", text(execution.path.display().to_string())));

@@ -16,6 +16,7 @@ use crate::cron::Timing;
 use crate::error::{Error, Kind, Result};
 use crate::schedule::log::{Format, Level, Log};
 use crate::schedule::record::{Execution, ExecutionOutcome, JobStatus, Quota, Snapshot};
+use crate::session::Mode;
 
 const EVIL: &str = "<img src=x onerror=alert(1)>&\"'\u{202e}\u{1b}[2J";
 
@@ -36,7 +37,7 @@ fn execution(run: &str, outcome: Option<ExecutionOutcome>) -> Execution {
         exit_code: outcome.map(|_| 1),
         error: outcome.map(|_| format!("no answer came {EVIL}")),
         account: Some("AWS account 123456789012".into()),
-        mode: "apply".into(),
+        mode: Mode::Apply,
         changes: 4812,
         failed: 3,
         calls: BTreeMap::from([("TagInstanceProfile".into(), 4815)]),
@@ -70,7 +71,7 @@ fn snapshot() -> Snapshot {
         now: at("2026-11-24T17:00:00Z"),
         last_iteration: Instant::now(),
         started: at("2026-11-20T08:00:00Z"),
-        mode: "apply",
+        mode: Some(Mode::Apply),
         account: Some("AWS account 123456789012".into()),
         jobs: vec![cleanup, broken, job("idle")],
         ended: BTreeMap::from([

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Takeover;
 use crate::schedule::due::{JobProgress, Tries};
 use crate::schedule::record::{Execution, ExecutionOutcome};
+use crate::session::Mode;
 
 /// Query of an execution without its output, which may be large.
 pub(super) const EXECUTION: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
@@ -95,7 +97,7 @@ pub(super) fn insert(
         execution.ended.map(ms),
         execution.outcome.map(ExecutionOutcome::name),
         execution.error,
-        execution.mode,
+        execution.mode.name(),
     ])?;
     Ok(())
 }
@@ -114,7 +116,7 @@ pub(super) fn close(
         execution.exit_code,
         execution.error,
         execution.account,
-        execution.mode,
+        execution.mode.name(),
         execution.changes.cast_signed(),
         execution.failed.cast_signed(),
         serde_json::to_string(&execution.calls).unwrap_or_default(),
@@ -140,12 +142,20 @@ pub(super) fn execution_of(row: &Row<'_>) -> rusqlite::Result<Execution> {
         exit_code: row.get(8)?,
         error: row.get(9)?,
         account: row.get(10)?,
-        mode: row.get(11)?,
+        mode: mode_of(11, &row.get::<_, String>(11)?)?,
         changes: number(12)?,
         failed: number(13)?,
         calls: serde_json::from_str(&row.get::<_, String>(14)?).unwrap_or_default(),
         throttled: number(15)?,
         output: row.get(16)?,
+    })
+}
+
+/// Mode of the name in a column.
+fn mode_of(column: usize, name: &str) -> rusqlite::Result<Mode> {
+    Mode::from_name(name).ok_or_else(|| {
+        let why = format!("there is no mode {name:?}");
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
     })
 }
 

@@ -85,6 +85,60 @@ impl ChangeOutcome {
     }
 }
 
+/// Status of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// In progress.
+    Running,
+    /// Succeeded.
+    Done,
+    /// Made only some of its changes.
+    Partial,
+    /// Failed.
+    Failed,
+    /// Interrupted by a person or by a signal.
+    Interrupted,
+    /// Refused to change anything.
+    Refused,
+    /// Stopped at its timeout.
+    Timeout,
+    /// Its process is gone, and recorded no end.
+    Killed,
+}
+
+impl RunStatus {
+    const ALL: [Self; 8] = [
+        Self::Running,
+        Self::Done,
+        Self::Partial,
+        Self::Failed,
+        Self::Interrupted,
+        Self::Refused,
+        Self::Timeout,
+        Self::Killed,
+    ];
+
+    /// Name in the journal and in output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::Killed => "killed",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
 /// A change that is about to be sent.
 #[derive(Clone, Debug)]
 pub struct Intent {
@@ -159,8 +213,8 @@ pub struct Settled {
 /// End of a run.
 #[derive(Clone, Debug)]
 pub struct RunEnd {
-    /// `done`, `partial`, `failed`, `interrupted`, `refused`, `timeout`.
-    pub status: &'static str,
+    /// Status that the run ends with.
+    pub status: RunStatus,
     /// Error that ended it.
     pub error: Option<String>,
     /// Requests that were sent, by action.

@@ -12,6 +12,7 @@ use super::{ChangeOutcome, Claim, LeftOut, MemoryJournal, Settled, file, is_id};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
 use crate::session::destination::Destination;
+use crate::session::journal::RunStatus;
 use crate::session::recent::SETTLING;
 
 /// The journal of a state folder, or one in memory.
@@ -48,9 +49,8 @@ impl Place {
 pub struct Run {
     /// Id of the run.
     pub id: String,
-    /// `running`; `done`; `partial` when it made only some of its changes; `failed`; `interrupted`;
-    /// `refused`; `timeout`; or `killed` when its process is gone and recorded no end.
-    pub status: String,
+    /// Status.
+    pub status: RunStatus,
     /// The command, such as `run`.
     pub command: String,
     /// Start, in milliseconds since 1970.
@@ -282,7 +282,7 @@ impl Records {
         let open = "EXISTS (SELECT 1 FROM change WHERE change.run = run.id AND (outcome IS NULL OR outcome = 'in doubt'))";
         let sql = format!("{RUN} WHERE script = ?1 AND (status IS NULL OR {open}) {ORDER}");
         let mut runs = self.query(&sql, [script])?;
-        runs.retain(|run| run.status != "running");
+        runs.retain(|run| run.status != RunStatus::Running);
         Ok(runs)
     }
 
@@ -384,9 +384,8 @@ impl Records {
         for run in &mut runs {
             run.sites = self.sites(&run.id)?;
             run.counts = self.counts(&run.id)?;
-            if run.status.is_empty() {
-                let lives = self.place.is_running(&run.id);
-                if lives { "running" } else { "killed" }.clone_into(&mut run.status);
+            if run.status == RunStatus::Running && !self.place.is_running(&run.id) {
+                run.status = RunStatus::Killed;
             }
         }
         Ok(runs)
@@ -481,7 +480,10 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::R
 fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         id: row.get(0)?,
-        status: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+        status: match row.get::<_, Option<String>>(1)? {
+            Some(name) => status_of(1, &name)?,
+            None => RunStatus::Running,
+        },
         command: row.get(2)?,
         started: row.get(3)?,
         ended: row.get(4)?,
@@ -500,15 +502,25 @@ fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
+/// Status of the name in a column.
+///
+/// # Errors
+/// If it is unknown.
+fn status_of(column: usize, name: &str) -> rusqlite::Result<RunStatus> {
+    RunStatus::from_name(name).ok_or_else(|| unknown(column, "status of a run", name))
+}
+
+fn unknown(column: usize, what: &str, name: &str) -> rusqlite::Error {
+    let why = format!("there is no {what} {name:?}");
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
+}
+
 /// Subject of the name in a column.
 ///
 /// # Errors
 /// If it is unknown.
 fn subject_of(column: usize, name: &str) -> rusqlite::Result<Subject> {
-    Subject::from_name(name).ok_or_else(|| {
-        let why = format!("there is no kind of subject {name:?}");
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
-    })
+    Subject::from_name(name).ok_or_else(|| unknown(column, "kind of subject", name))
 }
 
 fn change_of(row: &Row<'_>) -> rusqlite::Result<RecordedChange> {

@@ -207,7 +207,7 @@ fn write_job(connection: &Connection, run: &str, job: &WriterJob) -> rusqlite::R
         WriterJob::End(end, _) => {
             connection.execute(
                 "UPDATE run SET ended = ?2, status = ?3, error = ?4, calls = ?5, throttled = ?6 WHERE id = ?1",
-                params![run, now, end.status, end.error, json(&end.calls), end.throttled],
+                params![run, now, end.status.name(), end.error, json(&end.calls), end.throttled],
             )?;
         }
     }

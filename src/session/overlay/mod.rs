@@ -28,7 +28,7 @@ pub use listing::Listings;
 /// Placeholder of a value that only AWS can make.
 pub const UNKNOWN: &str = "(known after apply)";
 
-/// What is planned in one account.
+/// Planned state of one account.
 #[derive(Debug)]
 pub struct Overlay {
     emulator: Emulator,
@@ -45,9 +45,9 @@ struct Inner {
     changes: u64,
     /// Ids of roles that are planned to be deleted, by their ARNs.
     deleted: BTreeMap<String, String>,
-    /// What was copied.
+    /// Copied profiles and roles.
     copies: HashMap<Key, Copy>,
-    /// The roles that are in the emulator, also those that are there only because a profile has them.
+    /// Roles in the emulator, including those that only a profile's copy brought in.
     roles: HashSet<String>,
     /// The ids that AWS has made; all others are of the emulator's making.
     ids: HashSet<String>,
@@ -274,7 +274,7 @@ impl Overlay {
         inner.copies.get(key).map(|copy| copy.inline.clone()).unwrap_or_default()
     }
 
-    /// What is planned to be there of a profile or role.
+    /// Planned state of a profile or role.
     pub async fn state(
         &self,
         gate: &Gate,
@@ -323,8 +323,8 @@ impl Overlay {
         self.emulator.absorb(&contents)
     }
 
-    /// Copies what else the emulator must know for a call to succeed or fail as on AWS: the role it puts in, the roles that a
-    /// trust policy names, a policy of the account's own.
+    /// Copies the other entities that the result of a call depends on: the role it adds, the roles
+    /// that a trust policy names, a policy of the account's own.
     async fn copy_what_it_rests_on(
         &self,
         gate: &Gate,
@@ -417,7 +417,8 @@ impl Overlay {
         }
     }
 
-    /// A role that is in a profile cannot be deleted, also not where the plan has not met the profile.
+    /// Copies a profile with the role, for the plan to refuse the role's deletion as AWS does, also
+    /// where the plan has not read the profile.
     async fn copy_a_profile_with(&self, gate: &Gate, role: &str) -> Result<()> {
         let mut args = Args::of([("role", Value::Str(role.to_owned()))]);
         let mut markers = Markers::default();
@@ -468,7 +469,7 @@ impl Overlay {
         self.emulator.set_count(quota, number(count.saturating_add(self.surplus(subject))))
     }
 
-    /// How many more there will be than there are.
+    /// Planned increase of the number of profiles or roles.
     fn surplus(&self, subject: Subject) -> i64 {
         let inner = locked(&self.inner);
         let copies = inner.copies.iter().filter(|(key, _)| key.subject == subject);

@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::read_set::ReadSet;
 use crate::files::watch::{Changed, PathWatcher};
 use crate::lua::cancel::Stop;
+use crate::session::journal::RunStatus;
 use crate::ui::terminal::{say, tell};
 
 /// Time in which a script normally stops, unless it has calls in flight or is inside a long
@@ -332,7 +333,7 @@ impl Watch {
         }
         // The script waits for input or is inside a long operation of Lua's library. Exiting loses
         // nothing once the outcomes of its calls are recorded.
-        let end = running.session().end("interrupted", Some("interrupted".into()));
+        let end = running.session().end(RunStatus::Interrupted, Some("interrupted".into()));
         let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
         let code = self.ends.unwrap_or(130);
         if code == 130 {

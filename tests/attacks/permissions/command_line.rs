@@ -9,10 +9,10 @@ use crate::end_to_end::Ran;
 
 /// Script without a manifest that changes the account and prints.
 const PLAIN: &str = "print('ran')\niam.profiles.tag('alpha', { Done = 'yes' })\n";
-/// The same with a manifest.
+/// Script with a manifest that changes the account and prints.
 const RUNBOOK: &str = "local p = runbook { params = { owner = { default = 'x' } } }
     print('ran')\niam.profiles.tag('alpha', { Done = 'yes' })\n";
-/// The same, with its manifest in a module.
+/// Script with its manifest in a module.
 const BY_MODULE: &str = "local p = require('declared')\nprint('ran')
     iam.profiles.tag('alpha', { Done = 'yes' })\n";
 /// Script that only seems to have a manifest, and continues after the refusal.
@@ -25,7 +25,7 @@ const STUBBORN: &str = "local function never() runbook { args = true } end
     pcall(function() for _ in iam.profiles.each() do end end)
     pcall(usage.scan, {})
     os.exit(0)\n";
-/// The same by `require` alone, where nothing may be printed either.
+/// Script that calls `require` without a module, where nothing may be printed either.
 const SILENT: &str = "pcall(require, 'nothing') pcall(print, 'ran')
     pcall(io.write, 'ran') pcall(iam.profiles.tag, 'alpha', { Done = 'yes' })\n";
 
