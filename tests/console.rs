@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use regex::Regex;
 
@@ -181,21 +182,32 @@ impl Desk {
 #[test]
 fn every_command_in_the_documentation_runs() {
     let only = std::env::var("IAMLUA_TEST_PAGES").unwrap_or_default();
-    let (mut ran, mut failed) = (0, Vec::new());
-    let pages: Vec<PathBuf> =
-        pages().into_iter().filter(|page| page.display().to_string().contains(&only)).collect();
-    for page in pages {
-        if fences(&read(&page)).iter().all(|fence| commands(fence).is_empty()) {
-            continue;
+    let has_commands = |page: &PathBuf| {
+        page.display().to_string().contains(&only)
+            && fences(&read(page)).iter().any(|fence| !commands(fence).is_empty())
+    };
+    let pages = Mutex::new(pages().into_iter().filter(has_commands));
+    let results = Mutex::new((0, Vec::new()));
+    // Pages do not meet: each has a home and an endpoint of its own.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let next = pages.lock().expect("the pages").next();
+                    let Some(page) = next else { break };
+                    let aws = Home::new();
+                    let (mut served, url) = serve(&aws, &[]);
+                    let (count, failures) = Desk::new(&url).page(&page);
+                    served.kill().expect("it runs");
+                    let _ = served.wait();
+                    let mut results = results.lock().expect("the results");
+                    results.0 += count;
+                    results.1.extend(failures);
+                }
+            });
         }
-        let aws = Home::new();
-        let (mut served, url) = serve(&aws, &[]);
-        let (count, failures) = Desk::new(&url).page(&page);
-        served.kill().expect("it runs");
-        let _ = served.wait();
-        ran += count;
-        failed.extend(failures);
-    }
+    });
+    let (ran, failed) = results.into_inner().expect("the results");
     println!("{ran} commands");
     assert!(failed.is_empty(), "{} of {ran}:\n{}", failed.len(), failed.join("\n"));
     assert!(ran > 80 || !only.is_empty(), "only {ran}");
