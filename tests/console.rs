@@ -67,9 +67,10 @@ fn runnable(command: &str) -> String {
     let command = command.split(" | ").next().unwrap_or(command);
     let id = Regex::new(r"\b\d{8}-\d{6}-[0-9a-z]+\b").expect("a pattern");
     let command = id.replace_all(command, "last");
-    let command = match command.contains("--yes") {
-        true => command.into_owned(),
-        false => command.replace("iamlua apply ", "iamlua apply --yes "),
+    let command = if command.contains("--yes") {
+        command.into_owned()
+    } else {
+        command.replace("iamlua apply ", "iamlua apply --yes ")
     };
     let command = command.replace("iamlua watch ", "iamlua watch --once ");
     let stays = Regex::new(r"iamlua schedule (-|[a-z_]*/)").expect("a pattern");
@@ -149,7 +150,8 @@ impl Desk {
         for fence in fences(&read(path)) {
             let name = fence.text.lines().next().and_then(|line| line.strip_prefix("-- "));
             if fence.words.first().is_some_and(|word| word == "lua")
-                && let Some(name) = name.filter(|name| name.ends_with(".lua"))
+                && let Some(name) =
+                    name.filter(|name| Path::new(name).extension().is_some_and(|end| end == "lua"))
             {
                 self.home.write(&format!("work/{name}"), &fence.text);
             }
