@@ -80,10 +80,8 @@ fn chapters(index: &str) -> Vec<Chapter> {
                 title.clear();
                 page = Some(normal(&Path::new("docs").join(&*dest_url)));
             }
-            Event::End(TagEnd::Link) => {
-                if page.is_some() {
-                    chapters.push(Chapter { title: std::mem::take(&mut title), page: page.take() });
-                }
+            Event::End(TagEnd::Link) if page.is_some() => {
+                chapters.push(Chapter { title: std::mem::take(&mut title), page: page.take() });
             }
             Event::Text(piece) | Event::Code(piece) => title.push_str(&piece),
             _ => {}
