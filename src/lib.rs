@@ -127,6 +127,11 @@ pub mod usage;
 #[doc(hidden)]
 pub mod watch;
 
+/// The example of the guide, which runs with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingGuide;
+
 pub use embed::{
     AwsConfig, CancelHandle, Change, ChangeStatus, Clock, Host, HostBuilder, Journal, Outcome,
     Plan, Target,

@@ -32,23 +32,27 @@ fn matches_committed(path: &Path, made: &str) {
     );
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Markdown files of the project.
-fn pages() -> Vec<PathBuf> {
+pub(crate) fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    for folder in ["", "docs", "scripts", "benches"] {
-        for entry in std::fs::read_dir(root().join(folder)).expect("a folder").flatten() {
+    let mut folders: Vec<_> =
+        ["", "docs", "scripts", "benches"].map(|folder| root().join(folder)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|end| end == "md") {
                 pages.push(path);
+            } else if path.is_dir() && folder.starts_with(root().join("docs")) {
+                folders.push(path);
             }
         }
     }
     pages.sort();
-    assert!(pages.len() > 4, "{pages:?}");
+    assert!(pages.len() > 20, "{pages:?}");
     pages
 }
 
@@ -82,8 +86,8 @@ fn section_matches(page: &str, name: &str, source: &str, made: &str) {
 }
 
 #[test]
-fn the_table_in_the_readme_is_up_to_date() {
-    section_matches("README.md", "functions", "registry", &docs::function_table());
+fn the_table_of_functions_is_up_to_date() {
+    section_matches("docs/functions.md", "functions", "registry", &docs::function_table());
 }
 
 #[test]
@@ -427,6 +431,23 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(checked > 100, "only {checked}");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = read(&root().join("README.md")).lines().count();
+    assert!(lines <= 150, "{lines} lines: details belong to docs/");
+}
+
+#[test]
+fn the_index_lists_every_page() {
+    let index = links(&read(&root().join("docs/README.md")));
+    let docs = root().join("docs");
+    for page in pages() {
+        let Ok(name) = page.strip_prefix(&docs) else { continue };
+        let name = name.to_str().expect("UTF-8");
+        assert!(name == "README.md" || index.iter().any(|link| link == name), "{name} is missing");
+    }
 }
 
 #[test]

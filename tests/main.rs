@@ -3,6 +3,7 @@
 mod attacks;
 mod bulk;
 mod commands;
+mod console;
 mod docs;
 mod embed;
 mod emulator;

@@ -226,12 +226,12 @@ fn every_function_has_a_lua_test() {
 }
 
 #[test]
-fn the_policy_in_the_readme_names_every_action() {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
+fn the_policy_in_the_documentation_names_every_action() {
+    let page = std::fs::read_to_string(root().join("docs/permissions.md")).expect("a page");
     for action in iam::registry().flat_map(|entry| entry.spec.actions) {
         if action.service == Service::IAM {
             assert!(
-                readme.contains(&format!("\"iam:{}\"", action.name)),
+                page.contains(&format!("\"iam:{}\"", action.name)),
                 "{} is missing",
                 action.name
             );

@@ -1,11 +1,11 @@
-//! Tables for the documentation: the functions in the README, and the actions of the local account.
+//! Tables for the documentation: the functions of `iam`, and the actions of the local account.
 
 use std::fmt::Write;
 
 use crate::emulator;
 use crate::iam::{self, Entry};
 
-/// Table of functions for the README, as Markdown.
+/// Table of the functions of `iam`, as Markdown.
 #[must_use]
 pub fn function_table() -> String {
     let mut out = String::from("| Lua | AWS | what it does |\n| --- | --- | --- |\n");

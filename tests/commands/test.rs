@@ -752,10 +752,10 @@ fn nothing_of_it_is_there_in_scripts() {
 }
 
 #[test]
-fn the_example_of_the_readme_passes() {
-    let readme = include_str!("../../README.md");
-    let begin = readme.find("-- tag_test.lua\n").expect("the example");
-    let (code, _) = readme[begin..].split_once("```").expect("its end");
+fn the_example_of_the_documentation_passes() {
+    let page = include_str!("../../docs/testing.md");
+    let begin = page.find("-- tag_test.lua\n").expect("the example");
+    let (code, _) = page[begin..].split_once("```").expect("its end");
     let desk = Desk::new();
     desk.write("tag_test.lua", code);
     desk.write("bulk_tag.lua", include_str!("../../scripts/bulk_tag.lua"));
