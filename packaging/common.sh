@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# Settings and functions of packaging/build and packaging/test, which run in the root of the project.
+# Settings and functions of packaging/build and packaging/test. They run in the project's root.
 
 TARGET=x86_64-unknown-linux-musl
 CYCLONEDX_VERSION=0.5.9
@@ -25,17 +25,20 @@ export PYTHONDONTWRITEBYTECODE=1
 # Installs Debian packages; fails where that is not possible.
 apt_install() {
     [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || return 1
-    local quietly=(env DEBIAN_FRONTEND=noninteractive apt-get -qq)
-    "${quietly[@]}" install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
-        { "${quietly[@]}" update && "${quietly[@]}" install -y --no-install-recommends "$@"; } >/dev/null
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq)
+    local install=("${apt[@]}" install -y --no-install-recommends "$@")
+    # The lists of packages can be old or missing.
+    "${install[@]}" >/dev/null 2>&1 || { "${apt[@]}" update && "${install[@]}"; } >/dev/null
 }
 
 # Python packages: Mozilla's CA certificates, and the schemas of CycloneDX.
 python_tools() {
     [[ -e "$TOOLS/python/done" ]] && return
-    python3 -m venv "$TOOLS/python" || fail "python3 has no venv: install it (python3-venv on Debian)"
+    python3 -m venv "$TOOLS/python" ||
+        fail "python3 has no venv: install it (python3-venv on Debian)"
     "$TOOLS/python/bin/pip" install --quiet --disable-pip-version-check certifi \
-        'cyclonedx-python-lib[json-validation]>=11' || fail "pip cannot install certifi and cyclonedx-python-lib"
+        'cyclonedx-python-lib[json-validation]>=11' ||
+        fail "pip cannot install certifi and cyclonedx-python-lib, which needs network"
     touch "$TOOLS/python/done"
 }
 
