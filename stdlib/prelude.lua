@@ -23,6 +23,7 @@ local host, native_resume, native_close = ...
 
 local getinfo, native_traceback = debug.getinfo, debug.traceback
 local native_load, native_open, collectgarbage = load, io.open, collectgarbage
+local native_tmpfile = io.tmpfile
 local native_date, native_time = os.date, os.time
 local create, yield, isyieldable, native_status, running =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
@@ -468,7 +469,8 @@ local function open(path, mode)
   return file, why, code
 end
 
-local stdin = host.has_input and io.stdin or assert(native_open("/dev/null", "r"))
+-- An empty root has no /dev/null; an empty file reads alike.
+local stdin = host.has_input and io.stdin or native_open("/dev/null", "r") or assert(native_tmpfile())
 local stdout, stderr = stream(host.write), stream(host.write_err)
 --- Standard input and output, and files within the permissions granted by `--allow-read`,
 --- `--allow-write` or the runbook's manifest.

@@ -228,7 +228,9 @@ fn what_is_wrong_with_the_network_is_named() {
         format!("http://127.0.0.1:{}", listener.local_addr().expect("it listens").port())
     };
     let shown = format!("through the proxy http://127.0.0.1:{} (HTTPS_PROXY)", company.proxy);
-    let rows: [Row<'_>; 6] = [
+    let no_authorities = home.write("none.pem", "");
+    let no_authorities = no_authorities.to_str().expect("UTF-8");
+    let rows: [Row<'_>; 7] = [
         // Wrong password.
         (
             &[("HTTPS_PROXY", &wrong), ("AWS_CA_BUNDLE", bundle)],
@@ -238,6 +240,16 @@ fn what_is_wrong_with_the_network_is_named() {
         (
             &[("HTTPS_PROXY", &right)],
             &["no answer from iam.amazonaws.com", "certificate", "AWS_CA_BUNDLE"],
+        ),
+        // No authority on this system.
+        (
+            &[("HTTPS_PROXY", &right), ("SSL_CERT_FILE", no_authorities)],
+            &[
+                "no answer from iam.amazonaws.com",
+                "this system has no CA certificates",
+                "install the package ca-certificates",
+                "AWS_CA_BUNDLE",
+            ],
         ),
         // No listener at the proxy's address.
         (

@@ -243,6 +243,21 @@ struct Route {
     proxy: Option<Proxy>,
 }
 
+impl Route {
+    /// True if the destination or the proxy is reached by TLS.
+    fn uses_tls(&self) -> bool {
+        self.is_secure || self.proxy.as_ref().is_some_and(|Proxy(url)| url.starts_with("https:"))
+    }
+}
+
+/// True if the system has CA certificates, in its usual places or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name.
+static HAS_SYSTEM_ROOTS: LazyLock<bool> =
+    LazyLock::new(|| !rustls_native_certs::load_native_certs().certs.is_empty());
+
+/// Cause of the error without CA certificates.
+const NO_ROOTS: &str = "this system has no CA certificates to check the certificate of a server";
+
 /// Route, connect timeout and read timeout.
 type ConnectorKey = (Route, Option<Duration>, Option<Duration>);
 
@@ -280,9 +295,7 @@ impl Pools {
             let url = url.as_str();
             if route.is_secure { ProxyConfig::https(url) } else { ProxyConfig::http(url) }.ok()
         }));
-        let is_tls_to_proxy =
-            route.proxy.as_ref().is_some_and(|Proxy(url)| url.starts_with("https:"));
-        let connector = if route.is_secure || is_tls_to_proxy {
+        let connector = if route.uses_tls() {
             builder
                 .tls_provider(Provider::Rustls(CryptoMode::Ring))
                 .tls_context(self.tls_context())
@@ -351,6 +364,12 @@ impl HttpConnector for Connector {
             .find(|endpoint| request.uri().starts_with(&*endpoint.value))
             .map(|endpoint| endpoint.origin.to_string());
         let place = RequestTarget { host: host_of(&uri), origin, via };
+        let needs_system_roots = pools.network.ca_bundle.is_none() && route.uses_tls();
+        if needs_system_roots && !*HAS_SYSTEM_ROOTS {
+            // The same again, however often it is tried.
+            let error = Box::new(NetworkError { place, source: NO_ROOTS.into() });
+            return HttpConnectorFuture::ready(Err(ConnectorError::user(error)));
+        }
         let is_signed = request.headers().get("authorization").is_some();
         let sent = SystemTime::now();
         let answer = pools.connector(&route, &self.settings, Some(&self.components)).call(request);
@@ -475,6 +494,12 @@ impl NetworkError {
     #[must_use]
     pub fn hints(&self) -> Vec<&'static str> {
         let cause = self.deepest();
+        if cause == NO_ROOTS {
+            return vec![
+                "install the package ca-certificates, or name a file of CA certificates in PEM \
+                 form with AWS_CA_BUNDLE or SSL_CERT_FILE",
+            ];
+        }
         if cause.contains("UnknownIssuer") {
             return vec![
                 "if a proxy of your company opens TLS connections, name its certificates with \
