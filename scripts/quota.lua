@@ -285,7 +285,8 @@ local function growth_text()
   elseif left < 1 then
     when = "If that goes on and nothing is deleted, the quota will be full within a month."
   else
-    when = FULL_IN:format(math.floor(left + 0.5), "months")
+    local n = math.floor(left + 0.5)
+    when = FULL_IN:format(n, n == 1 and "month" or "months")
   end
   return ("%s of them were made in %s, %.1f a month. %s\n"):format(number(recent), span, rate, when)
     .. "This is the pace of those that are still there: who makes and deletes many needs more room than it shows."

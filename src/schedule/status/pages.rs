@@ -43,11 +43,16 @@ fn frame(
     } else {
         link(&format!("{address}?live"), "Refresh every 15 s")
     };
+    let home = if address == "/" {
+        element("a", &[("href", "/"), ("aria-current", "page")], [text("All jobs")])
+    } else {
+        link("/", "All jobs")
+    };
     let at = now.now.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z");
     HtmlPage {
         heading: heading.to_owned(),
         source: SOURCE,
-        links: vec![link("/", "All jobs"), other],
+        links: vec![home, other],
         is_live,
         content: all(content),
         footer: format!("As of {at}. {VERSION}"),
@@ -98,11 +103,17 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> HtmlPage {
     ]));
     if !failing.is_empty() {
         content.push(text_element("h2", "Failing jobs"));
-        content.extend(failing.into_iter().map(|(job, last)| failing_job(job, last, now)));
+        content.extend(failing.into_iter().map(|(job, last)| {
+            let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
+            element("div", &[("class", "alert")], [name, failure(job, last, now)])
+        }));
     }
     if !broken.is_empty() {
         content.push(text_element("h2", "Broken runbooks"));
-        content.extend(broken.into_iter().map(broken_job));
+        content.extend(broken.into_iter().map(|job| {
+            let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
+            element("div", &[("class", "alert")], [name, breakage(job)])
+        }));
     }
     if !running.is_empty() {
         content.push(text_element("h2", "Running"));
@@ -111,10 +122,15 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> HtmlPage {
                 link(&job_address(&execution.job), &execution.job),
                 link(&run_address(&execution.run), &execution.run),
                 moment(execution.started, now.now, &TimeZone::system()),
-                text(execution.account.as_deref().unwrap_or("not known yet")),
+                duration(execution, now.now),
             ]
         });
-        let columns = ["Job", "Run", "Started", "Account"].map(Column::text);
+        let columns = [
+            Column::text("Job"),
+            Column::text("Run"),
+            Column::text("Started"),
+            Column::number("Duration"),
+        ];
         content.push(table("Running jobs", &columns, rows.collect()));
     }
     content.push(text_element("h2", "Jobs"));
@@ -139,7 +155,7 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> HtmlPage {
     }
     content.push(text_element("h2", "Calls"));
     content.push(calls(now));
-    content.push(facts([("Started", moment(now.started, now.now, &TimeZone::system()))]));
+    content.push(facts([("Scheduler started", moment(now.started, now.now, &TimeZone::system()))]));
     let mut page = frame("Scheduler", "/", is_live, now, content);
     // The tab of a browser shows the beginning of a title.
     page.title = (!trouble.is_empty()).then(|| format!("{} · Scheduler", trouble.join(", ")));
@@ -166,12 +182,11 @@ fn mode(mode: Option<Mode>) -> Html {
     all([text_element("strong", name), text(format!(": {means}"))])
 }
 
-/// Job whose last execution failed.
-fn failing_job(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
+/// Last execution of a job, which failed.
+fn failure(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
     /// Upper bound on the lines of an error. The page of the run has all.
     const LINES: usize = 3;
     let zone = zone(job);
-    let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
     let mut told = vec![
         outcome_link(last),
         text(" "),
@@ -184,7 +199,7 @@ fn failing_job(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
     let error = last.error.as_deref().unwrap_or("No error message. See the log of the scheduler.");
     let lines: Vec<_> = error.lines().take(LINES).collect();
     let error = text_element("pre", lines.join("\n"));
-    element("div", &[("class", "alert")], [name, element("p", &[], told), error])
+    all([element("p", &[], told), error])
 }
 
 /// Link to the page of an execution, with its outcome.
@@ -193,11 +208,10 @@ fn outcome_link(execution: &Execution) -> Html {
     element("a", &[("href", &run_address(&execution.run))], [outcome(execution), run])
 }
 
-fn broken_job(job: &JobStatus) -> Html {
-    let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
+/// Reason why a runbook is broken.
+fn breakage(job: &JobStatus) -> Html {
     let path = element("p", &[("class", "soft")], [text(job.path.display().to_string())]);
-    let why = text_element("pre", job.broken.as_deref().unwrap_or_default());
-    element("div", &[("class", "alert")], [name, path, why])
+    all([path, text_element("pre", job.broken.as_deref().unwrap_or_default())])
 }
 
 fn job_row(job: &JobStatus, now: &Snapshot) -> Vec<Html> {
@@ -262,8 +276,10 @@ pub(super) fn job(
     let zone = zone(job);
     let mut content = Vec::new();
     content.extend(job.description.as_ref().map(|description| text_element("p", description)));
-    content.extend(job.failure().map(|last| failing_job(job, last, now)));
-    content.extend(job.broken.is_some().then(|| broken_job(job)));
+    let alert =
+        |title, why| element("div", &[("class", "alert")], [text_element("h2", title), why]);
+    content.extend(job.failure().map(|last| alert("The last run failed", failure(job, last, now))));
+    content.extend(job.broken.is_some().then(|| alert("The runbook is broken", breakage(job))));
     let schedule = job.timing.as_ref().map(|timing| ("Schedule", text(timing.words())));
     let next = next(job, now).map(|next| ("Next run", next));
     let success = job.last_success.map(|at| ("Last success", moment(at, now.now, &zone)));
@@ -353,15 +369,11 @@ pub(super) fn execution(
     };
     let at = |at| moment(at, now.now, &zone);
     let outcome = element("span", &[("role", "status")], [outcome(execution)]);
-    let account = execution.account.as_deref().unwrap_or("not known yet");
-    let mut known = vec![
-        ("Job", name),
-        ("Outcome", outcome),
-        ("Mode", mode(Some(execution.mode))),
-        ("Account", text(account)),
-        ("Changes", text(changes(execution))),
-        ("Started", at(execution.started)),
-    ];
+    let mut known = vec![("Job", name), ("Outcome", outcome), ("Mode", mode(Some(execution.mode)))];
+    // It is known when the run ends.
+    known.extend(execution.account.as_ref().map(|account| ("Account", text(account))));
+    known.push(("Changes", text(changes(execution))));
+    known.push(("Started", at(execution.started)));
     known.extend(execution.ended.map(|ended| ("Ended", at(ended))));
     known.push(("Duration", duration(execution, now.now)));
     known.push(("Due", due(execution, now, &zone)));
