@@ -61,7 +61,7 @@ local json = require("json")
 ---@field title string the heading
 ---@field quota? report.Quota the quota to draw
 ---@field rows? table[]|(fun(): table?) the rows of the table
----@field columns? (string|report.Column)[] the columns of the table. Default: every key, `name` first
+---@field columns? (string|report.Column)[] the columns. Default: every key, `name` first
 
 --- Quota and its use. On a page it is one bar with a used and a free part, and the numbers as text.
 ---@class report.Quota

@@ -1,4 +1,4 @@
-//! HTML pages: the frame and the style of the status page and of reports, and what they are made of.
+//! HTML pages: the frame and the style of the status page and of reports, and their elements.
 //! Text is added by one function, which escapes it, because names and output are untrusted.
 
 use std::sync::LazyLock;
