@@ -285,7 +285,8 @@ local function growth_text()
   elseif left < 1 then
     when = "If that goes on and nothing is deleted, the quota will be full within a month."
   else
-    when = FULL_IN:format(math.floor(left + 0.5), "months")
+    local n = math.floor(left + 0.5)
+    when = FULL_IN:format(n, n == 1 and "month" or "months")
   end
   return ("%s of them were made in %s, %.1f a month. %s\n"):format(number(recent), span, rate, when)
     .. "This is the pace of those that are still there: who makes and deletes many needs more room than it shows."
@@ -308,97 +309,53 @@ local notes = { usage_text(), growth_text(), scan and cleanup_text() or nil }
 
 ------------------------------------------------------------------------------------------ As a page
 
-local STYLE = [[
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --line: #d0d7de; --bar: #0550ae; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9da7b3; --paper: #0d1117; --line: #3d444d; --bar: #79b8ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink); }
-body { font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; margin: .5rem 0; }
-p { margin: .5rem 0; max-width: 45rem; }
-table { border-collapse: collapse; width: 100%; margin: 2rem 0; }
-caption { text-align: left; font-size: 1.2rem; font-weight: 600; padding-bottom: .25rem; }
-th, td { text-align: left; font-weight: normal; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
-thead th { color: var(--soft); font-size: .875rem; }
-tbody th { width: 40%; }
-.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.bar { width: 40%; padding-right: 0; }
-.bar span { display: block; height: 1rem; border-radius: 0 .2rem .2rem 0; background: var(--bar); }
-footer { color: var(--soft); border-top: 1px solid var(--line); padding-top: .5rem; }
-@media (max-width: 40rem) {
-  thead { display: none; }
-  tr { display: grid; grid-template-columns: 1fr auto 4.5rem; border-bottom: 1px solid var(--line); padding: .3rem 0; }
-  th, td { border: 0; padding: .1rem 0; }
-  tbody th, .bar { width: auto; }
-  .bar { grid-column: 1 / -1; }
-}
-]]
-
-local ENTITIES =
-  { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
-
-local function escaped(text)
-  return (inspect.visible(text):gsub("[&<>\"']", ENTITIES))
-end
-
 local TITLES = {
-  quota = "The quota",
   path = "By path",
-  creator = "By who has probably made them",
+  creator = "By creator, guessed from the names",
   month = "By month of creation",
-  cleanup = "Who uses them",
+  cleanup = "Usage",
 }
+local HEADINGS = { path = "Path", creator = "Creator", month = "Month", cleanup = "Verdict" }
 
-local function html_row(row, most)
-  local width = most > 0 and row.profiles / most * 100 or 0
-  local least = row.profiles > 0 and "; min-width: 2px" or ""
-  local cells = '<tr><th scope="row">%s</th><td class="n">%s</td><td class="n">%s</td>'
-  local share = row.percent and row.percent .. " %" or ""
-  return cells:format(escaped(row.name), number(row.profiles), share)
-    .. ('<td class="bar"><span style="width: %.1f%%%s"></span></td></tr>\n'):format(width, least)
-end
-
-local HEADINGS = '<thead><tr><th scope="col">%s</th><th scope="col" class="n">profiles</th>'
-  .. '<th scope="col" class="n">share</th><td class="bar"></td></tr></thead>\n<tbody>\n'
-
-local function html_table(by)
-  local most, lines = 0, {}
-  for _, row in ipairs(rows) do
-    most = row.by == by and math.max(most, row.profiles) or most
-  end
+local function section(by)
+  local of_it = {}
   for _, row in ipairs(rows) do
     if row.by == by then
-      table.insert(lines, html_row(row, most))
+      table.insert(of_it, row)
     end
   end
-  return ("<table>\n<caption>%s</caption>\n"):format(TITLES[by])
-    .. HEADINGS:format(by)
-    .. table.concat(lines)
-    .. "</tbody>\n</table>\n"
+  local share = {
+    title = "Share",
+    align = "right",
+    value = function(row)
+      return row.percent and row.percent .. " %"
+    end,
+  }
+  return {
+    title = TITLES[by],
+    rows = of_it,
+    columns = {
+      { key = "name", title = HEADINGS[by] },
+      share,
+      { key = "profiles", title = "Profiles", bar = true },
+    },
+  }
 end
 
 local function html_page()
-  local title = "Instance profiles of " .. (account.alias or account.id)
-  local pieces = {
-    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
-    ("<title>%s</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>%s</h1>\n"):format(
-      escaped(title),
-      STYLE,
-      escaped(title)
-    ),
+  local lines = {}
+  for line in table.concat(notes, "\n"):gmatch("[^\n]+") do
+    table.insert(lines, line)
+  end
+  local sections = { { title = "Quota", quota = { used = total, total = quota } } }
+  for _, by in ipairs { "path", "creator", "month", scan and "cleanup" or nil } do
+    table.insert(sections, section(by))
+  end
+  return report.page {
+    title = "Instance profiles of " .. (account.alias or account.id),
+    notes = lines,
+    sections = sections,
   }
-  for _, note in ipairs(notes) do
-    for line in note:gmatch("[^\n]+") do
-      table.insert(pieces, "<p>" .. escaped(line) .. "</p>\n")
-    end
-  end
-  for _, by in ipairs { "quota", "path", "creator", "month", scan and "cleanup" or nil } do
-    table.insert(pieces, html_table(by))
-  end
-  table.insert(pieces, ("<footer>Looked at %s.</footer>\n</body>\n</html>\n"):format(NOW))
-  return table.concat(pieces)
 end
 
 report(rows, {

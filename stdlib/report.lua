@@ -20,6 +20,8 @@
 ---   { by = "role", name = "none", profiles = 8 },
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
+---
+--- `report.page` makes an HTML page of tables and bars.
 ---@class report
 ---@field format report.Format the format chosen with `--output`
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
@@ -47,6 +49,25 @@ local json = require("json")
 ---@field value? fun(row: table): any computes the value from the row
 ---@field align? "left"|"right" default: right if every value is a number
 ---@field bar? boolean a bar beside each number in a table
+
+--- HTML page: a title, paragraphs and sections.
+---@class report.Page
+---@field title string the title, and first heading
+---@field notes? string[] the paragraphs below the title
+---@field sections? report.Section[] the sections, each with a heading
+
+--- Section of a page: the use of a quota as a bar, a table, or both.
+---@class report.Section
+---@field title string the heading
+---@field quota? report.Quota the quota to draw
+---@field rows? table[]|(fun(): table?) the rows of the table
+---@field columns? (string|report.Column)[] the columns. Default: every key, `name` first
+
+--- Quota and its use. On a page it is one bar with a used and a free part, and the numbers as text.
+---@class report.Quota
+---@field used integer the number in use
+---@field total integer the quota
+---@field unit? string the name of the things that are counted. Default: `"instance profiles"`
 
 local FORMATS = { "table", "json", "jsonl", "csv" }
 local COLUMN_KEYS = { "key", "title", "value", "align", "bar" }
@@ -525,6 +546,122 @@ function report.note(text)
     lines[#lines + 1] = inspect.visible(line) .. "\n"
   end
   host.print_err(table.concat(lines))
+end
+
+local function capitalised(key)
+  local text = string.gsub(inspect.visible(key), "_", " ")
+  return string.upper(string.sub(text, 1, 1)) .. string.sub(text, 2)
+end
+
+-- Title of a column on a page. Capital letters are for tables at a terminal.
+local function page_title(column)
+  return column.title == heading(column.key) and capitalised(column.key) or column.title
+end
+
+local function page_table(section, name)
+  check(
+    is_rows(section.rows),
+    name,
+    "the rows must be an array or an iterator, got " .. type(section.rows)
+  )
+  local rows = {}
+  for row in iterate(section.rows, name) do
+    rows[#rows + 1] = row
+  end
+  local columns = columns_of(section.columns, name) or columns_of_rows(rows)
+  local cells, shares, most = {}, {}, {}
+  for at, row in ipairs(rows) do
+    cells[at], shares[at] = cells_for_people(columns, row)
+    for i, number in pairs(shares[at]) do
+      most[i] = math.max(most[i] or 0, number)
+    end
+  end
+  for at, numbers in ipairs(shares) do
+    for i, number in pairs(numbers) do
+      if math.type(number) == "integer" and number >= 0 then
+        cells[at][i] = host.number(number)
+      end
+      numbers[i] = most[i] > 0 and math.max(0, number) / most[i] or 0
+    end
+  end
+  local titles, right = {}, {}
+  for i, column in ipairs(columns) do
+    titles[i] = page_title(column)
+    right[i] = column.align == "right"
+      or (column.align == nil and not column.bar and column.is_number and not column.is_text)
+      or false
+  end
+  return { titles = titles, right = right, rows = cells, shares = shares }
+end
+
+local function page_quota(quota, name)
+  check(type(quota) == "table", name, "quota must be a table, got " .. type(quota))
+  host.check_options(name .. ": quota", quota, { "used", "total", "unit" })
+  for _, key in ipairs { "used", "total" } do
+    local number = quota[key]
+    check(
+      math.type(number) == "integer" and number >= 0,
+      name,
+      "quota: " .. key .. " must be an integer from 0, got " .. inspect(number)
+    )
+  end
+  local unit = quota.unit == nil and "instance profiles" or quota.unit
+  check(type(unit) == "string", name, "quota: unit must be a string, got " .. type(unit))
+  return { used = quota.used, total = quota.total, unit = unit }
+end
+
+--- Returns an HTML page. It is a whole document that loads nothing from elsewhere and runs no
+--- scripts, for light and dark screens of any width. All text in it is escaped. `fs.write` writes
+--- it into a file.
+---
+--- ```lua
+--- local page = report.page {
+---   title = "Instance profiles",
+---   sections = {
+---     { title = "Quota", quota = { used = 24, total = 1000 } },
+---     {
+---       title = "By path",
+---       rows = { { path = "/ec2/", profiles = 10 }, { path = "/batch/", profiles = 3 } },
+---       columns = { "path", { key = "profiles", bar = true } },
+---     },
+---   },
+--- }
+--- print(page:match("<title>.-</title>")) --> <title>Instance profiles · iamlua</title>
+--- ```
+---@param page report.Page
+---@return string html the document
+function report.page(page)
+  local name = "report.page"
+  check(type(page) == "table", name, "the page must be a table, got " .. type(page))
+  host.check_options(name, page, { "title", "notes", "sections" })
+  check(type(page.title) == "string", name, "title must be a string, got " .. type(page.title))
+  local notes, sections = page.notes or {}, page.sections or {}
+  check(type(notes) == "table", name, "notes must be an array, got " .. type(notes))
+  for at, note in ipairs(notes) do
+    check(
+      type(note) == "string",
+      name,
+      "note " .. at .. " must be a string, got " .. type(note)
+    )
+  end
+  check(type(sections) == "table", name, "sections must be an array, got " .. type(sections))
+  local made = {}
+  for at, section in ipairs(sections) do
+    local where = name .. ": section " .. at
+    check(type(section) == "table", where, "it must be a table, got " .. type(section))
+    host.check_options(where, section, { "title", "quota", "rows", "columns" })
+    check(
+      type(section.title) == "string",
+      where,
+      "title must be a string, got " .. type(section.title)
+    )
+    made[at] = {
+      title = section.title,
+      quota = section.quota ~= nil and page_quota(section.quota, where) or nil,
+      table = section.rows ~= nil and page_table(section, where) or nil,
+    }
+  end
+  return host.html_page(page.title, notes, made, require("time").now())
 end
 
 report.format = host.format

@@ -22,7 +22,7 @@ use super::manifest;
 use super::net;
 use super::open_beneath::Beneath;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Timer, VmConfig, processes, source, stoppable, usage};
+use super::{Declared, Output, Timer, VmConfig, page, processes, source, stoppable, usage};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::files::read_set::Fingerprint;
@@ -426,7 +426,8 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
             .map_err(mlua::Error::external)?;
         lua.create_string(writer.into_inner().map_err(mlua::Error::external)?)
     })?;
-    table.set("csv_line", csv)
+    table.set("csv_line", csv)?;
+    table.set("html_page", lua.create_function(page::document)?)
 }
 
 /// Approximate memory for rendering a table: every cell is as wide as the widest of its column.

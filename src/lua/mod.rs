@@ -15,6 +15,7 @@ mod manifest;
 pub(crate) mod net;
 mod offers;
 mod open_beneath;
+mod page;
 pub mod processes;
 mod prompt;
 pub mod sandbox;

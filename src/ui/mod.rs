@@ -1,8 +1,9 @@
 //! Terminal output: messages, progress bars, prompts, and the formatting of tables, numbers and
-//! differences.
+//! differences; HTML pages.
 
 pub mod diff;
 pub mod format;
 pub mod hidden_input;
+pub mod html;
 pub mod table;
 pub mod terminal;

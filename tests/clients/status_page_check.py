@@ -135,7 +135,7 @@ def check_browser(url, screenshots):
             done = [run for run in runs if "done" in run.find_element(By.XPATH, "ancestor::tr").text]
             pages["run"] = done[0].get_attribute("href")
             check_looks(driver, pages["run"], width)
-            output = driver.find_element(By.CSS_SELECTOR, "pre").get_attribute("textContent")
+            output = driver.find_element(By.CSS_SELECTOR, "pre[aria-label=Output]").get_attribute("textContent")
             assert output == f"{EVIL}\na\tb \\x1b[2J\n", output
             assert "owned" not in driver.title
             check_looks(driver, url + "jobs/none", width)
@@ -161,12 +161,14 @@ def check_refresh_and_rebinding(url):
     driver, profile = browser(1200, "light")
     try:
         driver.get(url)
+        assert not driver.find_elements(By.CSS_SELECTOR, "meta[http-equiv=refresh]")
+        driver.find_element(By.PARTIAL_LINK_TEXT, "Refresh every").click()
         driver.execute_script("window.mark = 1")
         deadline = time.monotonic() + 60
         while driver.execute_script("return window.mark") == 1:
             assert time.monotonic() < deadline, "the page does not ask for itself again"
             time.sleep(0.5)
-        driver.find_element(By.PARTIAL_LINK_TEXT, "still").click()
+        driver.find_element(By.PARTIAL_LINK_TEXT, "Stop").click()
         assert not driver.find_elements(By.CSS_SELECTOR, "meta[http-equiv=refresh]")
         port = urllib.parse.urlsplit(url).port
         driver.get(f"http://rebound.example:{port}/")

@@ -182,11 +182,16 @@ it("writes a page that loads nothing, and escapes what it shows", function()
   local ran = run_script(SCRIPT, { "--html", folder .. "/quota.html", "--creator", "<b>=^evil" })
   expect(ran.code):to_equal(0)
   local page = require("fs").read(folder .. "/quota.html")
-  expect(page):to_contain("<!doctype html>")
+  expect(page):to_contain("<!DOCTYPE html>")
+  expect(page):to_contain("<title>Instance profiles of 123456789012 · iamlua</title>")
+  expect(page):to_contain("default-src &#39;none&#39;; style-src &#39;sha256-")
+  expect(page):to_contain("1 used (0.1 %)")
+  expect(page):to_contain("999 free (99.9 %)")
   expect(page):to_contain("/&lt;script&gt;alert(&#39;1&#39;)&amp;&quot;/")
   expect(page):to_contain("&lt;b&gt;")
   expect(page):to_contain("prefers-color-scheme: dark")
-  for _, word in ipairs { "<script", "<b>", "http://", "https://", "src=", "url(", "@import" } do
+  local outside = { "<script", "<b>", "http:", "https:", "src=", "url(", "@import", " style=" }
+  for _, word in ipairs(outside) do
     expect(page):never():to_contain(word)
   end
 end)

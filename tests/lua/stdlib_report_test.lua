@@ -238,6 +238,57 @@ it("a note goes to standard error in any format", function()
   prints("report.note('one\\ntwo\\27 C:\\\\new')", "json", "", "one\ntwo\\x1b C:\\new\n")
 end)
 
+it("a page has bars and tables, and no markup of others", function()
+  local evil = "<b>&\"'\u{202e}\27[2J"
+  local page = report.page {
+    title = "Of " .. evil,
+    notes = { "First " .. evil, "Second." },
+    sections = {
+      { title = "Quota", quota = { used = 12, total = 48, unit = "things" } },
+      {
+        title = "By path",
+        rows = {
+          { name = evil, create_date = "2026", n = 1234567 },
+          { name = "b", n = 0 },
+          { name = "c", n = 1.5 },
+        },
+        columns = { "name", "create_date", { key = "n", bar = true } },
+      },
+      { title = "All keys", rows = iam.profiles.each { path_prefix = "/none/" } },
+      { title = "Numbers", rows = { { name = "x", n = 2026 } } },
+    },
+  }
+  expect(page):to_match("^<!DOCTYPE html>\n<html lang=\"en\">")
+  expect(page):to_match("</html>\n$")
+  local shown = "&lt;b&gt;&amp;&quot;&#39;\\u{202e}\\x1b[2J"
+  for _, wanted in ipairs {
+    "<title>Of " .. shown .. " · iamlua</title>",
+    "<h1>Of " .. shown .. "</h1>",
+    "<p>First " .. shown .. "</p><p>Second.</p>",
+    "<h2>Quota</h2><p>12 of 48 things are used.</p>",
+    '<rect class="used" width="250" height="10">',
+    "12 used (25.0 %)",
+    "36 free (75.0 %)",
+    "<caption>By path</caption>",
+    '<th scope="col" role="columnheader" class="text">Create date</th>',
+    '<th scope="row" role="rowheader"><div>' .. shown .. "</div></th>",
+    '<span class="count">1,234,567</span>',
+    '<rect class="used" width="1000" height="10">',
+    '<span class="count">0</span>',
+    '<rect class="used" width="0" height="10">',
+    '<span class="count">1.5</span>',
+    '<rect class="used" width="4" height="10">',
+    "<h2>All keys</h2><p>Nothing to report.</p>",
+    'class="number" data-title="N"><div>2026</div>',
+    "Created " .. time.now():sub(1, 4),
+  } do
+    expect(page):to_contain(wanted)
+  end
+  for _, unwanted in ipairs { "<b>", "\u{202e}", "\27", "<script", " style=", "http:", "https:" } do
+    expect(page):never():to_contain(unwanted)
+  end
+end)
+
 it("wrong arguments are refused", function()
   local function refuses(part, f, ...)
     local _, err = try(f, ...)
@@ -282,4 +333,29 @@ it("wrong arguments are refused", function()
   refuses('column "f": JSON has no functions', report, { { f = print } }, { format = "json" })
   refuses("report.record: the record must be a table, got nil", report.record, nil)
   refuses("report.note: the text must be a string, got nil", report.note, nil)
+  for _, case in ipairs {
+    { nil, "report.page: the page must be a table, got nil" },
+    { {}, "report.page: title must be a string, got nil" },
+    { { title = "x", rows = {} }, "there is no option" },
+    { { title = "x", notes = "y" }, "notes must be an array, got string" },
+    { { title = "x", notes = { 1 } }, "note 1 must be a string, got number" },
+    { { title = "x", sections = 1 }, "sections must be an array, got number" },
+    { { title = "x", sections = { "y" } }, "section 1: it must be a table, got string" },
+    { { title = "x", sections = { {} } }, "section 1: title must be a string, got nil" },
+    { { title = "x", sections = { { title = "y", rows = 1 } } }, "section 1: the rows must be" },
+    {
+      { title = "x", sections = { { title = "y", quota = 1 } } },
+      "section 1: quota must be a table, got number",
+    },
+    {
+      { title = "x", sections = { { title = "y", quota = { used = -1, total = 1 } } } },
+      "quota: used must be an integer from 0, got -1",
+    },
+    {
+      { title = "x", sections = { { title = "y", quota = { used = 1, total = "2" } } } },
+      'quota: total must be an integer from 0, got "2"',
+    },
+  } do
+    refuses(case[2], report.page, case[1])
+  end
 end)

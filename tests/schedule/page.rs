@@ -38,7 +38,7 @@ fn a_page_has_the_failing_jobs_the_mode_and_the_account_on_top_and_the_changes_o
         || {
             top = page(&daemon, "/");
             top.contains("<dt>Account</dt><dd>the local account 123456789012")
-                && top.contains("2 jobs, 0 running, 1 failing")
+                && top.contains("2 jobs, 1 failing, 0 running")
         },
         || daemon.said(),
     );

@@ -1,7 +1,6 @@
 //! Status page: HTML (`/`, `/jobs/NAME`, `/runs/ID`), Prometheus metrics (`/metrics`) and a health
 //! check (`/healthz`). Read-only.
 
-mod html;
 mod metrics;
 mod moments;
 mod pages;
@@ -17,6 +16,7 @@ use tokio::sync::Semaphore;
 pub use self::server::{Listen, bind, serve};
 use super::record::{Execution, Snapshot};
 use crate::error::Result;
+use crate::ui::html::HtmlPage;
 
 /// Time without an iteration of the loop after which the scheduler counts as unhealthy. The loop
 /// runs at least twice a minute.
@@ -96,7 +96,7 @@ impl StatusResponse {
         Self { status, kind: "text/plain; charset=utf-8", body: format!("{text}\n") }
     }
 
-    fn page(status: StatusCode, page: html::HtmlPage) -> Self {
+    fn page(status: StatusCode, page: HtmlPage) -> Self {
         Self { status, kind: "text/html; charset=utf-8", body: page.document() }
     }
 
@@ -144,7 +144,9 @@ impl Status {
         let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
         if let Some(name) = decoded.strip_prefix("/jobs/") {
             let Some(job) = now.jobs.iter().find(|job| job.name == name) else {
-                return Ok(StatusResponse::missing("There is no job of that name."));
+                return Ok(StatusResponse::missing(
+                    "No job has this name. It may have been renamed or removed: see the list of all jobs.",
+                ));
             };
             let executions = self.history.executions(&job.path, MAX_EXECUTIONS)?;
             return Ok(StatusResponse::page(
@@ -159,15 +161,16 @@ impl Status {
             return Ok(match execution {
                 Some(execution) => {
                     let changes = self.history.changes(&execution.run)?;
-                    let page = pages::execution(&execution, changes.as_ref(), now);
+                    let page = pages::execution(&execution, changes.as_ref(), now, is_live);
                     StatusResponse::page(StatusCode::OK, page)
                 }
-                None => StatusResponse::missing(
-                    "The scheduler knows no such run; old ones are forgotten, but `iamlua runs show` may know it still.",
-                ),
+                None => StatusResponse::missing(&format!(
+                    "No run {run} in the history, which has the last executions of each job. \
+                     If it made changes, `iamlua runs show {run}` lists them."
+                )),
             });
         }
-        Ok(StatusResponse::missing("There is no such page."))
+        Ok(StatusResponse::missing("No such page. The list of all jobs leads to every page."))
     }
 }
 

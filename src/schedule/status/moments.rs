@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::html::{Html, all, element, text};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::session::Mode;
 use crate::ui::format;
+use crate::ui::html::{Html, all, element, text};
 
 /// Time in a time zone, and its distance from now: `2026-11-25 03:00:00 CET (in 9 h)`.
 pub(super) fn moment(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Html {

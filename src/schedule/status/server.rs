@@ -8,8 +8,6 @@ use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -19,14 +17,13 @@ use hyper::header::{
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::html::STYLE;
 use super::{Status, StatusResponse};
 use crate::error::{Error, Result};
 use crate::http_server::{Connections, Misaddressed, Slot, check_host};
 use crate::schedule::log::{Level, Log, LogOrigin};
+use crate::ui::html::POLICY;
 
 /// Upper bound on connections. A further one replaces an idle one.
 const MAX_CONNECTIONS: usize = 64;
@@ -135,12 +132,9 @@ async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool, pla
     }
 }
 
-/// Content security policy: only the page and its own style.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
+/// Content security policy of every answer. No page may frame these.
+static HEADER: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let policy = format!("{}; frame-ancestors 'none'", *POLICY);
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
@@ -157,7 +151,7 @@ async fn respond(
         status.health()
     } else {
         let (path, query) = (request.uri().path().to_owned(), request.uri().query());
-        let is_live = query != Some("still");
+        let is_live = query == Some("live");
         // Bounds the memory for pages. Rendering may wait for the disk.
         let _permit = status.renders.acquire().await;
         let _answering = place.answering();
@@ -171,7 +165,7 @@ async fn respond(
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.kind));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+    headers.insert(CONTENT_SECURITY_POLICY, HEADER.clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

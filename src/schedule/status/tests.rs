@@ -183,32 +183,34 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     for wanted in [
         "<html lang=\"en\">",
-        "<title>Scheduler · iamlua schedule</title>",
-        "http-equiv=\"refresh\" content=\"15\"",
-        "3 jobs, 1 running, 1 broken, 1 failing",
+        "<title>1 failing, 1 broken · Scheduler · iamlua schedule</title>",
+        "<a class=\"skip\" href=\"#main\">",
+        "<main id=\"main\"",
+        "<a href=\"/?live\">Refresh every 15 s</a>",
+        "<p role=\"status\">3 jobs, 1 failing, 1 broken, 1 running</p>",
         "<dt>Mode</dt><dd><strong>apply</strong>: jobs make their changes</dd>",
         "<dt>Account</dt><dd>AWS account 123456789012</dd>",
         "<h2>Failing jobs</h2>",
         "<pre>no answer came &lt;img",
-        ", try 2; next run ",
+        ", attempt 2; next run ",
         "0 3 * * * (Europe/Berlin)",
         "<time datetime=\"2026-11-25T02:00:00Z\">2026-11-25 03:00:00 CET</time>",
         "(in 9 h)",
         "<a href=\"/jobs/prod%2Fclean%20up\">prod/clean up</a>",
-        "<a href=\"/runs/20261124-020001-417k7\"><span class=\"failed\">failed</span></a>",
+        "<a href=\"/runs/20261124-020001-417k7\"><span class=\"failed\">failed</span><span class=\"spoken\">, run 20261124-020001-417k7</span></a>",
         "1m 05s",
         "4,812 (3 failed)",
         "line 3: unexpected symbol near &lt;img",
         "950 of 1,000 instance profiles are used",
-        "<meter ",
-        "4,817 calls since the scheduler was started, 12 of them throttled",
+        "950 used (95.0 %)",
+        "50 free (5.0 %)",
+        "<rect class=\"used high\" width=\"950\"",
+        "4,817 calls since the scheduler started, 12 of them throttled",
         "<th scope=\"row\"",
     ] {
         assert!(body.contains(wanted), "{wanted}\n{body}");
     }
-    for unwanted in
-        ["<img", "<script", "\u{202e}", "\u{1b}", "http://", "https://", " style=", "javascript:"]
-    {
+    for unwanted in ["<img", "<script", "\u{202e}", "\u{1b}", "http", " style=", "javascript:"] {
         assert!(!body.contains(unwanted), "{unwanted:?}\n{body}");
     }
     {
@@ -218,9 +220,55 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
     let top = |text: &str| body.find(text).unwrap_or(usize::MAX);
     assert!(top("Failing jobs") < top("Broken runbooks"), "{body}");
     let (_, late) = up.get("/");
-    assert!(late.contains("when this run has ended"), "{late}");
-    let (_, still) = up.get("/?still");
-    assert!(!still.contains("http-equiv") && still.contains("refresh this page"), "{still}");
+    assert!(late.contains("when this run ends"), "{late}");
+    let (_, live) = up.get("/?live");
+    assert!(live.contains("http-equiv=\"refresh\" content=\"15\""), "{live}");
+    assert!(live.contains("<a href=\"/\">Stop refreshing</a>"), "{live}");
+}
+
+#[test]
+fn trouble_comes_first_on_the_overview() {
+    let up = Up::new();
+    {
+        let mut now = up.now.lock().expect("no test panics there");
+        let mut first = job("a first one");
+        first.running = Some(execution("20261124-170000-bbbbb", None));
+        now.jobs.insert(0, first);
+        now.jobs.insert(0, job("a done one"));
+    }
+    let (_, body) = up.get("/");
+    let at = |text: &str| body.find(text).unwrap_or_else(|| panic!("{text}\n{body}"));
+    let order = [
+        "role=\"status\"",
+        "<dt>Mode</dt>",
+        "<dt>Account</dt>",
+        "<h2>Failing jobs</h2>",
+        "<h2>Broken runbooks</h2>",
+        "<h2>Running</h2>",
+        "<h2>Jobs</h2>",
+        "<h2>Quota of instance profiles</h2>",
+        "<h2>Calls</h2>",
+    ];
+    assert!(order.is_sorted_by_key(|text| at(text)), "{body}");
+    // The rows of the table of all jobs.
+    let (_, table) = body.split_once("All jobs, failing ones first").expect("the table");
+    let at = |text: &str| table.find(text).unwrap_or_else(|| panic!("{text}\n{table}"));
+    let order = ["prod%2Fclean%20up", "%3Cimg", "a%20first%20one", "a%20done%20one", "idle"];
+    assert!(order.is_sorted_by_key(|text| at(text)), "{table}");
+    {
+        let mut now = up.now.lock().expect("no test panics there");
+        now.jobs.retain(|job| job.name == "idle");
+        now.quota = None;
+    }
+    let (_, body) = up.get("/");
+    assert!(body.contains("<title>Scheduler · iamlua schedule</title>"), "{body}");
+    assert!(body.contains("<p role=\"status\">1 job, 0 running</p>"), "{body}");
+    for unwanted in ["Failing", "Broken", "Quota", "class=\"alert\""] {
+        assert!(!body.contains(unwanted), "{unwanted}\n{body}");
+    }
+    up.now.lock().expect("no test panics there").jobs.clear();
+    let (_, body) = up.get("/");
+    assert!(body.contains("No jobs. A runbook is a job if its manifest has"), "{body}");
 }
 
 #[test]
@@ -248,7 +296,7 @@ fn the_pages_of_a_job_and_of_a_run_are_found_by_their_links() {
     assert!(head.starts_with("HTTP/1.1 200") && body.contains("<h1>prod/clean up</h1>"), "{body}");
     assert!(body.contains("/runs/20261124-020001-417k7"), "{body}");
     let (_, body) = up.get("/jobs/idle");
-    assert!(body.contains("It has not run yet."), "{body}");
+    assert!(body.contains("No run yet."), "{body}");
     let (_, body) = up.get("/runs/20261124-020001-417k7");
     assert!(body.contains("one\ttwo\nthree &lt;img src=x") && !body.contains("<img"), "{body}");
     assert!(body.contains("iamlua undo 20261124-020001-417k7"), "{body}");
@@ -263,9 +311,13 @@ fn the_pages_of_a_job_and_of_a_run_are_found_by_their_links() {
         assert!(body.contains(wanted), "{wanted}\n{body}");
     }
     assert!(!body.contains("http-equiv"), "what has ended does not change: {body}");
-    let (_, body) = up.get("/runs/20261124-170000-aaaaa");
+    assert!(!body.contains("?live"), "{body}");
+    let (_, body) = up.get("/runs/20261124-020001-417k7?live");
+    assert!(!body.contains("http-equiv"), "what has ended does not change: {body}");
+    let (_, body) = up.get("/runs/20261124-170000-aaaaa?live");
     assert!(body.contains(">running<") && body.contains("http-equiv"), "{body}");
-    assert!(body.contains("<h2>Changes</h2><p>None yet.</p>"), "{body}");
+    assert!(body.contains("<h2>Changes</h2><p>No changes yet.</p>"), "{body}");
+    assert!(body.contains("<title>prod/clean up running · Run 20261124-170000-aaaaa"), "{body}");
     // A read error is shown with its reason.
     let (head, body) =
         up.get("/jobs/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%26%22'%E2%80%AE%1B%5B2J");
@@ -273,7 +325,13 @@ fn the_pages_of_a_job_and_of_a_run_are_found_by_their_links() {
     for path in ["/jobs/none", "/jobs/", "/runs/none", "/etc/passwd", "/jobs/../metrics", "/%ff"] {
         let (head, body) = up.get(path);
         assert!(head.starts_with("HTTP/1.1 404") && body.contains("<h1>Not found</h1>"), "{path}");
+        assert!(body.contains("<a href=\"/\">All jobs</a>"), "{path}: {body}");
     }
+    let (_, body) = up.get("/runs/%3Cimg%20src=x%3E%1B");
+    assert!(body.contains("No run &lt;img src=x&gt;\\x1b in the history"), "{body}");
+    assert!(body.contains("`iamlua runs show &lt;img src=x&gt;\\x1b` lists them"), "{body}");
+    let (_, body) = up.get("/jobs/none");
+    assert!(body.contains("No job has this name. It may have been renamed"), "{body}");
 }
 
 #[test]
