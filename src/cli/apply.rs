@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::runtime::Runtime;
 
+use super::complete;
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
 use crate::app::apply::{Report, carry_out as carry_out_in};
@@ -26,6 +27,7 @@ use crate::ui::terminal;
 #[derive(Debug, Parser)]
 pub struct ApplyCommand {
     /// Plan file made by `iamlua plan -o`, or `-` for standard input.
+    #[arg(add = complete::plans())]
     plan: std::path::PathBuf,
     #[command(flatten)]
     approval: Approval,
@@ -55,7 +57,7 @@ pub struct ApplyCommand {
 pub struct SettleOptions {
     /// Age at which a change of an interrupted run that the account does not show counts as not
     /// made.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
     settle_after: Duration,
 }
 

@@ -44,15 +44,21 @@ _iamlua_words() {
     local COMP_WORDS=("${words[@]}") COMP_CWORD=$index
     local word="${words[index]-}"
     _clap_complete_iamlua "$1" "$word" "$3"
+    # What a shell would act on is quoted: names of files and values of a runbook are not commands.
+    local reply
+    for reply in "${COMPREPLY[@]}"; do
+        [[ "$reply" == *[!A-Za-z0-9_./=:,@%+-]* ]] && compopt -o filenames 2>/dev/null && break
+    done
     if [[ "$word" == --*=* ]]; then
         COMPREPLY=("${COMPREPLY[@]#"${word%%=*}="}")
     elif [[ -z "$word" ]]; then
         # Options would be in the way of files and names.
-        local reply=("${COMPREPLY[@]}")
+        local replies=("${COMPREPLY[@]}")
         COMPREPLY=()
-        for word in "${reply[@]}"; do
-            [[ "$word" == -* ]] || COMPREPLY+=("$word")
+        for reply in "${replies[@]}"; do
+            [[ "$reply" == -* ]] || COMPREPLY+=("$reply")
         done
+        [[ ${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=("${replies[@]}")
     fi
 }
 complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua 2>/dev/null ||

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use super::complete;
 use super::options::duration;
 use super::run::RunOptions;
 use crate::error::Result;
@@ -18,7 +19,7 @@ use crate::watch::{self, OnBusy, WatchSettings};
 )]
 pub struct WatchCommand {
     /// Scripts, or folders of runbooks. Runbooks added later are picked up.
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required = true, add = complete::runbooks())]
     paths: Vec<PathBuf>,
     /// Quiet period after the last change before a run.
     #[arg(long, value_parser = duration, default_value = "50ms", value_name = "TIME", help_heading = "Watching")]
