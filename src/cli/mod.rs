@@ -79,12 +79,12 @@ enum Command {
     /// The script's output goes to standard output, in plan mode too. The plan, messages and
     /// progress go to standard error.
     Run(run::RunCommand),
-    /// Run a script in plan mode: nothing is changed, and its changes are listed.
+    /// Run a script in plan mode: list its changes, make none.
     ///
     /// The plan goes to standard output, in the format of --output. The script's output, messages
     /// and progress go to standard error.
     Plan(run::RunCommand),
-    /// Show a saved plan: its changes, its origin, and the hash to approve.
+    /// Show a saved plan, its origin and the hash to approve.
     ///
     /// Only the file is read.
     Show(show::ShowCommand),
@@ -119,14 +119,16 @@ enum Command {
     ///
     /// Each test has its own in-memory account; nothing else is touched.
     Test(test::TestCommand),
-    /// Show the account and caller, and where credentials, region and network settings come from.
+    /// Show the account, the caller, and the origin of settings.
     ///
-    /// Run it first when something is odd. It needs no permission.
+    /// The settings are credentials, region, endpoints and network. Run it first when something is
+    /// odd. It needs no permission.
     Whoami(whoami::WhoamiCommand),
-    /// Trust the profile, role and endpoint set by a project's iamlua.toml.
+    /// Trust the target that a project's iamlua.toml sets.
     ///
-    /// Such a file redirects calls, so you are asked the first time it is used, and when it
-    /// changes. Without a terminal, runs are refused until this command trusts it.
+    /// A file that sets profile, role or endpoint redirects calls, so you are asked the first time
+    /// it is used, and when it changes. Without a terminal, runs are refused until this command
+    /// trusts it.
     Trust(trust::TrustCommand),
     /// Print the least-privilege IAM policy of a runbook.
     Policy(policy::PolicyCommand),
@@ -143,6 +145,10 @@ enum Command {
     /// language server. Existing files are kept, except for the declarations, which are updated.
     Init(init::InitCommand),
     /// Print the shell completion script.
+    ///
+    /// It completes commands, options and values: runs, jobs, profiles, regions, plan files, and the
+    /// flags of a runbook. For these the runbook runs up to its manifest, without permissions, with
+    /// no output, and for at most a second.
     Completions(shell::CompletionsCommand),
     /// Print the manual page, or write the pages of all commands.
     Man(shell::ManCommand),

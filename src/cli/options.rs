@@ -44,14 +44,17 @@ pub struct TargetOptions {
     /// Endpoint to call instead of AWS's own (implies --aws).
     #[arg(long, hide_short_help = true, value_name = "URL", value_parser = url, help_heading = "Target")]
     endpoint_url: Option<String>,
-    /// Fault injection on the local account:
+    /// Fault injection on the local account: latency=20ms,lost=1%,…
+    ///
     /// latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that always fail:
     /// deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=… (throttled), cut=…
     /// (connection lost). hold=… keeps calls waiting until `iamlua account release`.
     #[arg(long, hide_short_help = true, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
-    /// Configuration file to read instead of iamlua.toml. With '' the defaults in iamlua.toml are
-    /// ignored, but its guards hold: account, mode, `max_changes` and protect.
+    /// Configuration file to read instead of iamlua.toml.
+    ///
+    /// With '' the defaults in iamlua.toml are ignored, but its guards hold: account, mode,
+    /// `max_changes` and protect.
     #[arg(long, hide_short_help = true, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
     config: Option<OsString>,
 }
@@ -64,7 +67,9 @@ pub struct LimitOptions {
     /// A share is of all profiles of the account.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_changes: Option<MaxChanges>,
-    /// Change protected profiles too (tag iamlua:protected, or `protect` in iamlua.toml).
+    /// Change protected profiles too.
+    ///
+    /// Those have the tag iamlua:protected, or are named by `protect` in iamlua.toml.
     #[arg(long, hide_short_help = true, help_heading = "Limits")]
     override_protection: bool,
 }

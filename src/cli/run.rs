@@ -85,7 +85,9 @@ pub struct PlanOptions {
     /// With `-` it goes to standard output, and its text to standard error.
     #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
     out: Option<PathBuf>,
-    /// Sign the plan file with this minisign secret key. The signature is written to FILE.minisig.
+    /// Sign the plan file with this minisign secret key.
+    ///
+    /// The signature is written to FILE.minisig.
     #[arg(
         long,
         hide_short_help = true,
@@ -134,8 +136,10 @@ struct HostOptions {
     /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
-    /// Progress of bulk work: a bar on a terminal, elsewhere lines, or events with
-    /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
+    /// Progress of bulk work.
+    ///
+    /// By default it is a bar on a terminal, elsewhere lines, or events with --output jsonl. With
+    /// events all of standard error is JSON, one object a line: messages too.
     #[arg(long, hide_short_help = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,
     /// Print statistics at the end: calls by operation, throttled calls, elapsed time.
@@ -173,8 +177,10 @@ pub struct GrantOptions {
     /// Allow running PROGRAM, or any program.
     #[arg(long, hide_short_help = true, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
-    /// Allow `iam.connect` and `on_failure.webhook` to reach HOST, HOST:PORT, or any host. AWS's
-    /// hosts and the run's own endpoint need no permission.
+    /// Allow reaching HOST, HOST:PORT, or any host.
+    ///
+    /// It is for `iam.connect` and `on_failure.webhook`. AWS's hosts and the run's own endpoint
+    /// need no permission.
     #[arg(long, hide_short_help = true, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_net: Vec<String>,
 }

@@ -134,7 +134,7 @@ fn the_flags_of_a_runbook_are_those_of_its_manifest() {
     for command in ["run", "plan"] {
         assert_eq!(values(&home, &[command, "j"]), ["jobs/"]);
         assert_eq!(values(&home, &[command, "jobs/"]), [script]);
-        let flags = ["--owner", "--count", "--no-colour", "--list", "--quiet", "--size"];
+        let flags = ["--owner", "--no-colour", "--count", "--list", "--quiet", "--size", "--help"];
         assert_eq!(values(&home, &[command, script, ""]), flags);
         let all = complete(&home, &[command, script, "--"]);
         assert_eq!(all[0], ("--owner".to_owned(), "value of the Owner tag".to_owned()));

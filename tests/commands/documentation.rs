@@ -289,8 +289,17 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(complete(&["run", "--read"]), ["--read-only"]);
     assert_eq!(complete(&["doc", "--output", ""]), ["text", "json"]);
     assert_eq!(complete(&["completions", "z"]), ["zsh"]);
+    // Values are words for the shell, whatever a runbook or the name of a file contains.
+    let choices = ["$(touch made)", "`touch made`", "a;touch made", "it's", "a b"];
+    let listed = choices.map(|choice| format!("{choice:?}")).join(", ");
+    let params = format!("{{ size = {{ choices = {{ {listed} }} }} }}");
+    home.write("sub/a b.lua", format!("runbook {{ params = {params}, allow = {{}} }}"));
+    let quoted =
+        ["\\$\\(touch\\ made\\)", "\\`touch\\ made\\`", "a\\;touch\\ made", "it\\'s", "a\\ b"];
+    assert_eq!(complete(&["run", "sub/a b.lua", "--size", ""]), quoted);
+    assert_eq!(complete(&["run", "sub/a"]), ["sub/a\\ b.lua"]);
     // Where there are only options, an empty word lists them.
-    assert_eq!(complete(&["account", "reset", ""]), ["--empty", "--help", "-h"]);
+    assert_eq!(complete(&["account", "reset", ""]), ["--empty", "--help"]);
 }
 
 #[test]
