@@ -41,12 +41,21 @@ const MAX_MEMORY: usize = 64 << 20;
 /// little later.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Journal of the state folder, if there is one.
+fn records() -> Option<Records> {
+    Records::open(&state::existing_folder().ok()??).ok()?
+}
+
+/// Records of the scheduler, if there are any.
+fn store() -> Option<Store> {
+    Store::open_existing(&state::existing_folder().ok()??).ok()?
+}
+
 /// Completer for ids of runs in the journal, the latest first, and `last`. `fits` selects the runs
 /// of which the command can make use.
 pub fn runs(fits: fn(&Run) -> bool) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
-        let records = state::folder().and_then(|folder| Records::open(&folder));
-        let Ok(Some(records)) = records else { return last_and(current, []) };
+        let Some(records) = records() else { return last_and(current, []) };
         let mut found = records.runs(MAX_RUNS).unwrap_or_default();
         found.retain(fits);
         let describe = |run: Run| {
@@ -61,7 +70,7 @@ pub fn runs(fits: fn(&Run) -> bool) -> ArgValueCompleter {
 pub fn executions() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let most = u32::try_from(MAX_VALUES).unwrap_or(u32::MAX);
-        let found = super::executions::latest(None, most).unwrap_or_default();
+        let found = store().and_then(|store| store.latest(None, most).ok()).unwrap_or_default();
         let describe = |execution: Execution| {
             let outcome = execution.outcome.map_or("not ended", |outcome| outcome.name());
             let help = format!("{}, {:.0}, {outcome}", execution.job, execution.started);
@@ -103,7 +112,7 @@ fn changes_of_named_run() -> Option<Vec<RecordedChange>> {
     let command = command.find_subcommand(verb)?;
     let id = run::first_positional(command, &words[2..]);
     let id = id.as_ref().map_or(Some("last"), |id| id.to_str())?;
-    let records = Records::open(&state::folder().ok()?).ok()??;
+    let records = records()?;
     let run = undo::named(verb, id, &records).ok()??;
     let mut changes = records.changes(&run.id).ok()?;
     changes.retain(|change| change.undone.is_none());
@@ -113,9 +122,7 @@ fn changes_of_named_run() -> Option<Vec<RecordedChange>> {
 /// Completer for names of jobs that have run.
 pub fn past_jobs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let store = state::folder().and_then(|folder| Store::open_existing(&folder));
-        let names = store.ok().flatten().and_then(|store| store.names().ok());
-        let names = names.unwrap_or_default().into_iter();
+        let names = store().and_then(|store| store.names().ok()).unwrap_or_default().into_iter();
         candidates(current, names.map(|name| (name, String::new())))
     })
 }
@@ -124,8 +131,7 @@ pub fn past_jobs() -> ArgValueCompleter {
 pub fn jobs() -> ArgValueCompleter {
     let paths = runbook_paths();
     ArgValueCompleter::new(move |current: &OsStr| {
-        let store = state::folder().and_then(|folder| Store::open_existing(&folder));
-        let known = store.ok().flatten().and_then(|store| store.jobs().ok()).unwrap_or_default();
+        let known = store().and_then(|store| store.jobs().ok()).unwrap_or_default();
         let known = known.into_iter().filter(|(path, ..)| Path::new(path).exists());
         let mut found = candidates(current, known.map(|(path, name, _)| (name, path)));
         found.extend(plain(paths.complete(current)));

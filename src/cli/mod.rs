@@ -146,9 +146,9 @@ enum Command {
     Init(init::InitCommand),
     /// Print the shell completion script.
     ///
-    /// It completes commands, options and values: runs, jobs, profiles, regions, plan files, and the
-    /// flags of a runbook. For these the runbook runs up to its manifest, without permissions, with
-    /// no output, and for at most a second.
+    /// Commands, options and values are completed: runs, jobs, profiles, regions, plan files, and
+    /// the flags of a runbook. For these the runbook runs up to its manifest, without permissions,
+    /// with no output, and for at most a second.
     Completions(shell::CompletionsCommand),
     /// Print the manual page, or write the pages of all commands.
     Man(shell::ManCommand),

@@ -91,8 +91,8 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// New temporary file in the folder of a file, with the mode of that file if it exists. An error does
-/// not name the temporary file, which the operator knows nothing of.
+/// New temporary file in the folder of a file, with the mode of that file if it exists. An error
+/// does not name the temporary file, which the operator knows nothing of.
 fn new_beside(path: &Path, mode: u32) -> io::Result<NamedTempFile<File>> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true);

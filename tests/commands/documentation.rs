@@ -278,9 +278,12 @@ fn bash_completes_commands_options_and_values() {
     home.write("sub/tag.lua", "");
     assert_eq!(complete(&["run", "--output", "=", "j"]), ["json", "jsonl"]);
     assert_eq!(complete(&["doc", "--output", "="]), ["text", "json"]);
-    for path in ["run", "plan", "show", "apply"] {
-        assert!(complete(&[path, ""]).contains(&"sub/".to_owned()), "{path}");
-        assert_eq!(complete(&[path, "sub/"]), ["sub/tag.lua"], "{path}");
+    home.write("sub/plan", r#"{"format": "iamlua-plan"}"#);
+    for (command, found) in
+        [("run", "tag.lua"), ("plan", "tag.lua"), ("show", "plan"), ("apply", "plan")]
+    {
+        assert!(complete(&[command, ""]).contains(&"sub/".to_owned()), "{command}");
+        assert_eq!(complete(&[command, "sub/"]), [format!("sub/{found}")], "{command}");
     }
     assert!(complete(&[""]).contains(&"plan".to_owned()));
     assert!(complete(&["account", ""]).contains(&"export".to_owned()));
