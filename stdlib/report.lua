@@ -389,6 +389,7 @@ end
 
 --------------------------------------------------------------------------------------------- Tables
 
+-- Text of a table, and a note if the terminal is too narrow for all columns.
 local function render(columns, rows)
   local heads, right = {}, {}
   for i, column in ipairs(columns) do
@@ -446,11 +447,17 @@ local function write_table(next_row, columns, key)
       add_to_tables(tables, columns, row, key)
     end
   end
+  local note
   for i, t in ipairs(tables) do
     if #t.columns > 0 then
       draw_bars(t.columns, t.rows, t.numbers)
-      host.print(i > 1 and "\n" or "", render(t.columns, t.rows))
+      local text, problem = render(t.columns, t.rows)
+      host.print(i > 1 and "\n" or "", text)
+      note = note or problem
     end
+  end
+  if note then
+    report.note(note)
   end
   if ok and (#tables == 0 or #columns == 0) then
     report.note("nothing to report")

@@ -77,7 +77,7 @@ impl PromptAccount {
                     then(gate).await;
                 }
                 Err(error) => {
-                    terminal::say(error.describe().trim_end());
+                    terminal::tell(&error);
                     has_answered.store(true, Ordering::SeqCst);
                 }
             }

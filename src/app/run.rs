@@ -694,6 +694,51 @@ pub fn declared_by(
     runtime: &Handle,
     seen: ReadSet,
 ) -> Result<Option<Manifest>> {
+    let inspection = Inspection { permissions, is_planned, seen, ..Inspection::default() };
+    inspect(loaded, runtime, inspection)
+}
+
+/// Environment of a script that runs up to its manifest.
+pub struct Inspection {
+    /// Permissions of the script.
+    pub permissions: Permissions,
+    /// Run no programs and write no files.
+    pub is_planned: bool,
+    /// Record of the files that it reads.
+    pub seen: ReadSet,
+    /// Output of the script.
+    pub output: Output,
+    /// Receiver of the messages of `log`, if not standard error.
+    pub log: Option<Log>,
+    /// Maximum time until the manifest.
+    pub timeout: Duration,
+    /// Memory limit, in bytes.
+    pub max_memory: usize,
+}
+
+impl Default for Inspection {
+    fn default() -> Self {
+        Self {
+            permissions: Permissions::default(),
+            is_planned: false,
+            seen: ReadSet::default(),
+            output: output(true),
+            log: None,
+            timeout: MANIFEST_TIMEOUT,
+            max_memory: 256 << 20,
+        }
+    }
+}
+
+/// Manifest of a script that was read; `None` if the script ends without one.
+///
+/// # Errors
+/// If it fails before its manifest.
+pub fn inspect(
+    loaded: Loaded,
+    runtime: &Handle,
+    inspection: Inspection,
+) -> Result<Option<Manifest>> {
     let _entered = runtime.enter();
     let nowhere: OpenLocal = Arc::new(|| {
         Err(Error::new(Kind::Refused, "the script calls iam before it declares itself")
@@ -701,7 +746,7 @@ pub fn declared_by(
     });
     let connection = Connection { target: Backend::Local(nowhere), ..Connection::default() };
     let declared = Rc::new(RefCell::new(None));
-    let mode = if is_planned { Mode::Plan } else { Mode::ReadOnly };
+    let mode = if inspection.is_planned { Mode::Plan } else { Mode::ReadOnly };
     let setup = VmConfig {
         gate: Gate::new(Session::new(mode), connection),
         runtime: runtime.clone(),
@@ -709,8 +754,8 @@ pub fn declared_by(
         script: loaded.name.clone(),
         folder: loaded.folder,
         args: Arguments::default(),
-        permissions,
-        max_memory: 256 << 20,
+        permissions: inspection.permissions,
+        max_memory: inspection.max_memory,
         format: Format::Table,
         show: Show::Nothing,
         width: None,
@@ -719,12 +764,12 @@ pub fn declared_by(
         confirm: Box::new(|_| None),
         clock: Clock::Real,
         has_input: false,
-        seen,
-        log: None,
+        seen: inspection.seen,
+        log: inspection.log,
     };
-    let vm = Vm::new(setup, output(true))?;
+    let vm = Vm::new(setup, inspection.output)?;
     vm.ask_for_manifest(Rc::clone(&declared));
-    vm.stop_after(MANIFEST_TIMEOUT);
+    vm.stop_after(inspection.timeout);
     vm.run(&loaded.source, &loaded.name)?;
     drop(vm);
     Ok(declared.take())

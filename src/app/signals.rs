@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::run::Running;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lua::cancel::{self, Canceller, Stop};
 use crate::lua::{self, Waker, processes};
 use crate::session::Session;
 use crate::session::journal::RunStatus;
-use crate::ui::terminal::say;
+use crate::ui::terminal::{say, tell};
 
 /// Time after which a script that has not stopped is known to wait for a person, or to be in one
 /// long operation.
@@ -200,7 +200,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
         let error = lua::timed_out();
         let end = late.session().end(RunStatus::Timeout, Some(error.to_string()));
         let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
-        say(error.describe().trim_end());
+        tell(&error);
         leave_with(error.kind.exit_code().into());
     });
     on_a_thread(|| {
@@ -217,7 +217,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
                 // library. Nothing is lost by ending it once the outcomes are recorded.
                 let end = running.session().end(RunStatus::Interrupted, Some("interrupted".into()));
                 let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
-                say("error: interrupted");
+                tell(&Error::new(Kind::Interrupted, "interrupted"));
                 leave();
             }
             say("stopping: calls in flight are being finished; again to end at once");

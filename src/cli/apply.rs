@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::runtime::Runtime;
 
+use super::complete;
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
 use crate::app::apply::{Report, carry_out as carry_out_in};
@@ -26,6 +27,7 @@ use crate::ui::terminal;
 #[derive(Debug, Parser)]
 pub struct ApplyCommand {
     /// Plan file made by `iamlua plan -o`, or `-` for standard input.
+    #[arg(add = complete::plans())]
     plan: std::path::PathBuf,
     #[command(flatten)]
     approval: Approval,
@@ -39,8 +41,10 @@ pub struct ApplyCommand {
     target: TargetOptions,
     #[command(flatten)]
     limits: LimitOptions,
-    /// Skip changes whose profile or role has drifted since the plan was made, and changes that
-    /// depend on them, instead of stopping.
+    /// Skip changes that have drifted, instead of stopping.
+    ///
+    /// These are changes whose profile or role has changed since the plan was made, and changes
+    /// that depend on them.
     #[arg(long)]
     skip_drifted: bool,
     #[command(flatten)]
@@ -53,9 +57,10 @@ pub struct ApplyCommand {
 /// Settling of changes that an interrupted run has left in doubt.
 #[derive(Debug, clap::Args)]
 pub struct SettleOptions {
-    /// Age at which a change of an interrupted run that the account does not show counts as not
-    /// made.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
+    /// Time for the changes of an interrupted run to appear.
+    ///
+    /// A change of it that the account does not show counts as not made from this age on.
+    #[arg(long, hide_short_help = true, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
     settle_after: Duration,
 }
 

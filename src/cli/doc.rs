@@ -15,7 +15,7 @@ use crate::spec::Effect;
 pub struct DocCommand {
     /// Name (iam.profiles.tag, or tag), AWS action (`TagInstanceProfile`), or search words. Without
     /// it: an overview.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::complete::documented())]
     words: Vec<String>,
     /// Output format: text, or a JSON array of all matches.
     #[arg(long, value_enum, default_value_t = DocFormat::Text, value_name = "FORMAT")]

@@ -24,6 +24,7 @@ use crate::ui::terminal;
 #[derive(Debug, Parser)]
 pub struct HistoryCommand {
     /// Job name or path. Default: all jobs.
+    #[arg(add = super::complete::past_jobs())]
     name: Option<String>,
     /// Maximum number of executions, the latest first.
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]

@@ -23,13 +23,13 @@ mod watch;
 mod whoami;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
+use clap::builder::Styles;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::emulator::Faults;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ui::terminal;
 
 #[cfg(any(test, fuzzing))]
@@ -40,11 +40,23 @@ pub(crate) use runs::everything_shown;
 /// Without a command and -e it opens a prompt at a terminal, and otherwise runs the script on
 /// standard input.
 #[derive(Debug, Parser)]
-#[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed, also in part; 2 wrong usage; 3 the plan has changes \
-                        (with --detailed-exitcode); 4 refused by a guard; 70 a bug in iamlua; \
-                        130 interrupted."
+    name = "iamlua",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    styles = styles()
+)]
+#[command(
+    // The options of `run`, which the prompt and -e have too, are for --help.
+    mut_args(|arg| {
+        let is_of_run = arg.get_help_heading().is_some();
+        arg.hide_short_help(is_of_run)
+    }),
+    after_help = "-e and the prompt take the options of `iamlua run` too.",
+    after_long_help = "Exit codes: 0 done; 1 failed, also in part; 2 wrong usage; 3 the plan has \
+                       changes (with --detailed-exitcode); 4 refused by a guard; 70 a bug in \
+                       iamlua; 130 interrupted."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -67,12 +79,12 @@ enum Command {
     /// The script's output goes to standard output, in plan mode too. The plan, messages and
     /// progress go to standard error.
     Run(run::RunCommand),
-    /// Run a script in plan mode: nothing is changed, and its changes are listed.
+    /// Run a script in plan mode: list its changes, make none.
     ///
     /// The plan goes to standard output, in the format of --output. The script's output, messages
     /// and progress go to standard error.
     Plan(run::RunCommand),
-    /// Show a saved plan: its changes, its origin, and the hash to approve.
+    /// Show a saved plan, its origin and the hash to approve.
     ///
     /// Only the file is read.
     Show(show::ShowCommand),
@@ -107,14 +119,16 @@ enum Command {
     ///
     /// Each test has its own in-memory account; nothing else is touched.
     Test(test::TestCommand),
-    /// Show the account and caller, and where credentials, region and network settings come from.
+    /// Show the account, the caller, and the origin of settings.
     ///
-    /// Run it first when something is odd. It needs no permission.
+    /// The settings are credentials, region, endpoints and network. Run it first when something is
+    /// odd. It needs no permission.
     Whoami(whoami::WhoamiCommand),
-    /// Trust the profile, role and endpoint set by a project's iamlua.toml.
+    /// Trust the target that a project's iamlua.toml sets.
     ///
-    /// Such a file redirects calls, so you are asked the first time it is used, and when it
-    /// changes. Without a terminal, runs are refused until this command trusts it.
+    /// A file that sets profile, role or endpoint redirects calls, so you are asked the first time
+    /// it is used, and when it changes. Without a terminal, runs are refused until this command
+    /// trusts it.
     Trust(trust::TrustCommand),
     /// Print the least-privilege IAM policy of a runbook.
     Policy(policy::PolicyCommand),
@@ -131,6 +145,10 @@ enum Command {
     /// language server. Existing files are kept, except for the declarations, which are updated.
     Init(init::InitCommand),
     /// Print the shell completion script.
+    ///
+    /// Commands, options and values are completed: runs, jobs, profiles, regions, plan files, and
+    /// the flags of a runbook. For these the runbook runs up to its manifest, without permissions,
+    /// with no output, and for at most a second.
     Completions(shell::CompletionsCommand),
     /// Print the manual page, or write the pages of all commands.
     Man(shell::ManCommand),
@@ -148,39 +166,48 @@ fn faults(text: &str) -> std::result::Result<Faults, String> {
 #[must_use]
 pub fn main() -> ExitCode {
     // A request for shell completion ends the process here.
-    clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::COMPLETE_VARIABLE).complete();
+    clap_complete::CompleteEnv::with_factory(complete::command)
+        .var(shell::COMPLETE_VARIABLE)
+        .complete();
     let args: Vec<OsString> = std::env::args_os().collect();
-    let outcome = parse(args).and_then(|cli| match cli {
-        Some(cli) => execute(cli),
-        None => Ok(0),
-    });
+    let cli = match parse(args) {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
+    let outcome = execute(cli);
     crate::ui::hidden_input::restore_terminal();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // Without standard error, the message is lost.
-            let _ = terminal::Messages::default().write_all(error.describe().as_bytes());
+            terminal::tell(&error);
             ExitCode::from(error.kind.exit_code())
         }
     }
 }
 
-/// Parses the command line; `None` if help was requested and printed.
-fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
-    let parsed = Cli::try_parse_from(run::options_first(args));
-    match parsed {
-        Ok(cli) => Ok(Some(cli)),
-        Err(error) if error.use_stderr() => {
-            let text = error.to_string();
-            let text = text.trim_end();
-            Err(Error::usage(text.strip_prefix("error: ").unwrap_or(text)))
+/// Parses the command line. If there is nothing to run, help or an error was printed, and the exit
+/// code is returned.
+fn parse(args: Vec<OsString>) -> std::result::Result<Cli, u8> {
+    Cli::try_parse_from(run::options_first(args)).map_err(|error| {
+        if error.use_stderr() {
+            let text = error.render().ansi().to_string();
+            terminal::show(&format!("{}\n", text.trim_end()));
+            return Kind::Usage.exit_code();
         }
-        Err(help) => {
-            // A closed standard output is no error.
-            let _ = help.print();
-            Ok(None)
-        }
-    }
+        // A closed standard output is no error.
+        let _ = error.print();
+        0
+    })
+}
+
+/// Definition of the command line.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Styles of help and of errors of the command line, with the headings of all other errors.
+fn styles() -> Styles {
+    Styles::styled().error(terminal::ERROR).valid(terminal::HINT)
 }
 
 fn execute(cli: Cli) -> Result<u8> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::OsStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::trust;
+use super::{complete, trust};
 use crate::app::run::{AwsTarget, TargetConfig};
 use crate::aws::network::without_password;
 use crate::config::{Config, DefaultMode, MaxChanges, Redirection, Target};
@@ -24,44 +24,53 @@ use crate::ui::terminal;
 /// Options for the target of calls.
 #[derive(Args, Clone, Debug)]
 pub struct TargetOptions {
-    /// Use AWS instead of the local account. Scripts only plan there unless --apply is given.
+    /// Use AWS instead of the local account.
+    ///
+    /// Scripts only plan there unless --apply is given.
     #[arg(long, help_heading = "Target")]
     aws: bool,
     /// Use the local account, whatever the configuration says.
-    #[arg(long, conflicts_with_all = ["aws", "profile", "role_arn", "endpoint_url"], help_heading = "Target")]
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["aws", "profile", "role_arn", "endpoint_url"], help_heading = "Target")]
     local: bool,
     /// Profile of ~/.aws/config (implies --aws).
-    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    #[arg(long, value_name = "NAME", add = complete::profiles(), help_heading = "Target")]
     profile: Option<String>,
     /// AWS region.
-    #[arg(long, value_name = "REGION", help_heading = "Target")]
+    #[arg(long, value_name = "REGION", add = complete::regions(), help_heading = "Target")]
     region: Option<String>,
     /// Role to assume (implies --aws).
-    #[arg(long, value_name = "ARN", value_parser = role_arn, help_heading = "Target")]
+    #[arg(long, hide_short_help = true, value_name = "ARN", value_parser = role_arn, help_heading = "Target")]
     role_arn: Option<String>,
     /// Endpoint to call instead of AWS's own (implies --aws).
-    #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
+    #[arg(long, hide_short_help = true, value_name = "URL", value_parser = url, help_heading = "Target")]
     endpoint_url: Option<String>,
-    /// Fault injection on the local account:
+    /// Fault injection on the local account: latency=20ms,lost=1%,…
+    ///
     /// latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that always fail:
     /// deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=… (throttled), cut=…
     /// (connection lost). hold=… keeps calls waiting until `iamlua account release`.
-    #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
+    #[arg(long, hide_short_help = true, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
-    /// Configuration file to read instead of iamlua.toml. With '' the defaults in iamlua.toml are
-    /// ignored, but its guards hold: account, mode, `max_changes` and protect.
-    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
+    /// Configuration file to read instead of iamlua.toml.
+    ///
+    /// With '' the defaults in iamlua.toml are ignored, but its guards hold: account, mode,
+    /// `max_changes` and protect.
+    #[arg(long, hide_short_help = true, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
     config: Option<OsString>,
 }
 
 /// Options for limits of changes.
 #[derive(Args, Clone, Debug)]
 pub struct LimitOptions {
-    /// Maximum number of changes: a number, or a share of the account's profiles such as 5%.
+    /// Maximum number of changes: 500, or 5% of profiles.
+    ///
+    /// A share is of all profiles of the account.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_changes: Option<MaxChanges>,
-    /// Change protected profiles too (tag iamlua:protected, or `protect` in iamlua.toml).
-    #[arg(long, help_heading = "Limits")]
+    /// Change protected profiles too.
+    ///
+    /// Those have the tag iamlua:protected, or are named by `protect` in iamlua.toml.
+    #[arg(long, hide_short_help = true, help_heading = "Limits")]
     override_protection: bool,
 }
 

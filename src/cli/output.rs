@@ -6,6 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use crate::error::{Error, Kind, Result};
 use crate::escape;
+use crate::ui::table::Rendered;
 use crate::ui::terminal;
 
 /// Upper bound on the line width; longer lines are hard to read.
@@ -17,6 +18,15 @@ const DEFAULT_WIDTH: usize = 80;
 /// feeds, tabs and colours are made visible. A closed standard output is no error.
 pub(super) fn print(text: &str) -> Result<u8> {
     terminal::print(text).map(|()| 0)
+}
+
+/// Prints a table, and a note on standard error if columns are left out.
+pub(super) fn print_table(table: &Rendered) -> Result<u8> {
+    terminal::print(&table.text)?;
+    if let Some(note) = table.note() {
+        terminal::say(&note);
+    }
+    Ok(0)
 }
 
 /// Prints JSON text, with control characters escaped in its strings.

@@ -15,6 +15,7 @@ use crate::session::allowed;
 #[derive(Debug, Parser)]
 pub struct PolicyCommand {
     /// Runbook, or `-` for standard input.
+    #[arg(add = super::complete::runbooks())]
     script: PathBuf,
     /// Account in the policy's ARNs: 12 digits.
     #[arg(long, value_name = "ID", default_value = "*", value_parser = account)]

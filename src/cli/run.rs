@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
+use super::complete;
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use crate::app::run::{self, Planning, RunSettings};
 use crate::app::script::Script;
@@ -30,10 +31,12 @@ pub struct RunCommand {
     #[command(flatten)]
     options: RunOptions,
     /// Script, or `-` for standard input.
+    #[arg(add = complete::runbooks())]
     script: PathBuf,
-    /// The script's own arguments; `iamlua run SCRIPT --help` lists those of a runbook. Options of
-    /// iamlua are understood here too, and others that the script does not declare are an error;
-    /// what comes after `--` is the script's alone.
+    /// The script's own arguments; `iamlua run SCRIPT --help` lists them.
+    ///
+    /// Options of iamlua are understood here too, and others that a runbook does not declare are an
+    /// error; what comes after `--` is the script's alone.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<String>,
 }
@@ -77,18 +80,27 @@ impl ModeOptions {
 /// Options for the plan.
 #[derive(Args, Debug)]
 pub struct PlanOptions {
-    /// Save the plan to this file for `iamlua apply`. With `-` it goes to standard output, and its
-    /// text to standard error.
+    /// Save the plan to this file for `iamlua apply`.
+    ///
+    /// With `-` it goes to standard output, and its text to standard error.
     #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
     out: Option<PathBuf>,
-    /// Sign the plan file with this minisign secret key. The signature is written to FILE.minisig.
-    #[arg(long, value_name = "KEY", requires = "out", help_heading = "Plan")]
+    /// Sign the plan file with this minisign secret key.
+    ///
+    /// The signature is written to FILE.minisig.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "KEY",
+        requires = "out",
+        help_heading = "Plan"
+    )]
     sign: Option<PathBuf>,
     /// Show each change on its own line instead of grouping similar ones.
-    #[arg(long, help_heading = "Plan")]
+    #[arg(long, hide_short_help = true, help_heading = "Plan")]
     full: bool,
     /// Exit with 3 if the plan changes the account.
-    #[arg(long, help_heading = "Plan")]
+    #[arg(long, hide_short_help = true, help_heading = "Plan")]
     detailed_exitcode: bool,
 }
 
@@ -116,32 +128,36 @@ impl PlanOptions {
 struct HostOptions {
     #[command(flatten)]
     plan: PlanOptions,
-    /// Answer yes to every question. Permissions still need their --allow-… flags.
+    /// Answer yes to every question.
+    ///
+    /// Permissions still need their --allow-… flags.
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
     /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
-    /// Progress of bulk work: a bar on a terminal, elsewhere lines, or events with
-    /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
-    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
+    /// Progress of bulk work.
+    ///
+    /// By default it is a bar on a terminal, elsewhere lines, or events with --output jsonl. With
+    /// events all of standard error is JSON, one object a line: messages too.
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,
     /// Print statistics at the end: calls by operation, throttled calls, elapsed time.
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
     stats: bool,
     /// Minimum severity of `log` messages.
-    #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
     log_level: LogLevel,
     /// Time limit of the script: 90s, 15m, 2h.
     #[arg(long, value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     timeout: Option<Duration>,
     /// Memory limit of the script: 512M, 2G.
-    #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
     /// Run programs and write files even in plan mode, instead of listing them.
-    #[arg(long, help_heading = "Permissions")]
+    #[arg(long, hide_short_help = true, help_heading = "Permissions")]
     plan_runs_programs: bool,
 }
 
@@ -150,20 +166,22 @@ struct HostOptions {
 #[allow(clippy::struct_field_names, reason = "the flags are called so")]
 pub struct GrantOptions {
     /// Allow reading files: below DIR, or everywhere.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
+    #[arg(long, hide_short_help = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_read: Vec<String>,
     /// Allow writing files: below DIR, or everywhere.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
+    #[arg(long, hide_short_help = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_write: Vec<String>,
     /// Allow reading the environment variable NAME, or all of them.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
+    #[arg(long, hide_short_help = true, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_env: Vec<String>,
     /// Allow running PROGRAM, or any program.
-    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
+    #[arg(long, hide_short_help = true, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
-    /// Allow `iam.connect` and `on_failure.webhook` to reach HOST, HOST:PORT, or any host. AWS's
-    /// hosts and the run's own endpoint need no permission.
-    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
+    /// Allow reaching HOST, HOST:PORT, or any host.
+    ///
+    /// It is for `iam.connect` and `on_failure.webhook`. AWS's hosts and the run's own endpoint
+    /// need no permission.
+    #[arg(long, hide_short_help = true, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_net: Vec<String>,
 }
 
@@ -389,9 +407,40 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_none_or(|word| word != "run" && word != "plan") {
         return args;
     }
+    let Some((options, script, rest)) = parts(&args[2..]) else { return args };
+    let mut sorted = args[..2].to_vec();
+    sorted.extend(options);
+    sorted.extend(["--".into(), script]);
+    sorted.extend(rest);
+    sorted
+}
+
+/// Script among the words of a command line; `None` if it has none yet.
+pub fn script_in(words: &[OsString]) -> Option<PathBuf> {
+    let (_, script, _) = parts(words.get(2..)?)?;
+    (script != "-").then(|| script.into())
+}
+
+/// First positional argument of a command among the words after its name.
+pub fn first_positional(command: &clap::Command, words: &[OsString]) -> Option<OsString> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match option_of(command, &word.to_string_lossy()) {
+            Some(true) => drop(words.next()),
+            Some(false) => {}
+            None if word.to_string_lossy().starts_with('-') => {}
+            None => return Some(word.clone()),
+        }
+    }
+    None
+}
+
+/// Options of iamlua, the script, and all other words after it. `None` if there is no script, or an
+/// option that iamlua does not know before it.
+fn parts(args: &[OsString]) -> Option<(Vec<OsString>, OsString, Vec<OsString>)> {
     let run = RunCommand::command();
     let (mut options, mut script, mut rest) = (Vec::new(), None, Vec::new());
-    let mut words = args[2..].iter().cloned();
+    let mut words = args.iter().cloned();
     while let Some(word) = words.next() {
         if word == "--" {
             if script.is_none() {
@@ -411,19 +460,14 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
             }
             None if script.is_some() => rest.push(word),
             // Clap handles an unknown option, or `--help`.
-            None if word != "-" && word.to_string_lossy().starts_with('-') => return args,
+            None if word != "-" && word.to_string_lossy().starts_with('-') => return None,
             None => script = Some(word),
         }
     }
-    let Some(script) = script else { return args };
-    let mut sorted = args[..2].to_vec();
-    sorted.extend(options);
-    sorted.extend(["--".into(), script]);
-    sorted.extend(rest);
-    sorted
+    script.map(|script| (options, script, rest))
 }
 
-/// Checks for an option of `run`. `Some(true)`: its value is the next word.
+/// Checks for an option of a command. `Some(true)`: its value is the next word.
 fn option_of(run: &clap::Command, word: &str) -> Option<bool> {
     let (name, has_value) = match word.split_once('=') {
         Some((name, _)) => (name, true),

@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
+use super::complete;
 use super::executions::{HistoryCommand, ShowCommand};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
-use super::output::{print, print_csv, print_json};
+use super::output::{print_csv, print_json, print_table};
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
 use crate::app::run::{self, Planning, RunSettings};
 use crate::error::{Error, Result};
@@ -24,7 +25,8 @@ use crate::schedule::{Settings, run_now, serving};
 use crate::session::SessionConfig;
 use crate::session::journal::About;
 use crate::state;
-use crate::ui::{table, terminal};
+use crate::ui::table::{self, Column};
+use crate::ui::terminal;
 
 /// `iamlua schedule`.
 #[derive(Debug, Parser)]
@@ -32,8 +34,9 @@ use crate::ui::{table, terminal};
 pub struct ScheduleCommand {
     #[command(subcommand)]
     command: Option<ScheduleSubcommand>,
-    /// List jobs with their next run and last outcome. Without PATH, all jobs known in the state
-    /// folder.
+    /// List jobs with their next run and last outcome.
+    ///
+    /// Without PATH, all jobs known in the state folder.
     #[arg(long)]
     list: bool,
     /// List upcoming runs without running anything.
@@ -49,19 +52,20 @@ pub struct ScheduleCommand {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     jobs: u16,
     /// Grace period for running jobs at shutdown.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "25s", help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "TIME", value_parser = duration, default_value = "25s", help_heading = "Limits")]
     grace: Duration,
     /// Log format.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
     log_format: LogFormat,
-    /// Serve the status page, /metrics (Prometheus) and /healthz at this address, such as
-    /// 127.0.0.1:9464.
+    /// Serve a status page and metrics at this address.
+    ///
+    /// The page, /metrics (Prometheus) and /healthz, at an address such as 127.0.0.1:9464.
     #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
     listen: Option<Listen>,
     #[command(flatten)]
     options: JobOptions,
     /// Runbooks, or folders of runbooks.
-    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "PATH", add = complete::runbooks())]
     paths: Vec<PathBuf>,
 }
 
@@ -88,9 +92,10 @@ struct RunNowCommand {
     #[arg(long, help_heading = "Mode")]
     no_retry: bool,
     /// Job name or path.
+    #[arg(add = complete::jobs())]
     name: String,
     /// Runbooks or folders to look in. Default: the jobs known in the state folder.
-    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "PATH", add = complete::runbooks())]
     paths: Vec<PathBuf>,
 }
 
@@ -103,22 +108,24 @@ struct JobOptions {
     limits: LimitOptions,
     #[command(flatten)]
     mode: ModeOptions,
-    /// Answer yes to every question. Permissions still need their --allow-… flags.
+    /// Answer yes to every question.
+    ///
+    /// Permissions still need their --allow-… flags.
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
     /// Minimum severity of messages, of jobs and of the scheduler.
-    #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
     log_level: LogLevel,
     /// Time limit of an execution: 90s, 15m, 2h.
     #[arg(long, value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     timeout: Option<Duration>,
     /// Memory limit of an execution: 512M, 2G.
-    #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
     /// Run programs and write files even in plan mode, instead of listing them.
-    #[arg(long, help_heading = "Permissions")]
+    #[arg(long, hide_short_help = true, help_heading = "Permissions")]
     plan_runs_programs: bool,
 }
 
@@ -260,6 +267,20 @@ fn find(
     Ok(roster.jobs())
 }
 
+/// Column of a list by its heading. Times are left out first: the id of a run has its start.
+fn column(head: &str) -> Column {
+    let column = Column::new(head);
+    match head {
+        "STARTED" | "TOOK" | "LAST" | "DUE" => column.whole().of_importance(0),
+        "CHANGES" => column.right().of_importance(1),
+        "ERROR" | "WHY" => column.of_importance(2),
+        "OUTCOME" => column.at_least(9).of_importance(3),
+        "JOB" => column.at_least(12).of_importance(4),
+        "SCHEDULE" => column.at_least(12).of_importance(2),
+        _ => column.whole().of_importance(3),
+    }
+}
+
 /// Prints a list.
 pub(super) fn show(list: &List, output: OutputFormat) -> Result<u8> {
     match output {
@@ -273,9 +294,8 @@ pub(super) fn show(list: &List, output: OutputFormat) -> Result<u8> {
         OutputFormat::Csv => print_csv(&list.heads, &list.rows),
         OutputFormat::Table if list.rows.is_empty() => Ok(0),
         OutputFormat::Table => {
-            let heads: Vec<_> = list.heads.iter().map(|head| (*head).to_owned()).collect();
-            let right: Vec<_> = list.heads.iter().map(|head| *head == "CHANGES").collect();
-            print(&table::render(&heads, &list.rows, &right, run::terminal_width()))
+            let columns: Vec<_> = list.heads.iter().map(|head| column(head)).collect();
+            print_table(&table::render(&columns, &list.rows, run::terminal_width()))
         }
     }
 }

@@ -31,7 +31,7 @@ pub const COMPLETE_VARIABLE: &str = "IAMLUA_COMPLETE";
 /// Addition to clap's script for bash, which splits `--output=json` into three words.
 const BASH_WORDS: &[u8] = br#"
 _iamlua_words() {
-    local words=() at index=0 glued=false
+    local words=() at index=0 glued=false reply
     for ((at = 0; at < ${#COMP_WORDS[@]}; at++)); do
         if [[ $glued == true ]] || [[ "${COMP_WORDS[at]}" == "=" && "${words[-1]-}" == --* ]]; then
             words[-1]+="${COMP_WORDS[at]}"
@@ -48,12 +48,18 @@ _iamlua_words() {
         COMPREPLY=("${COMPREPLY[@]#"${word%%=*}="}")
     elif [[ -z "$word" ]]; then
         # Options would be in the way of files and names.
-        local reply=("${COMPREPLY[@]}")
+        local replies=("${COMPREPLY[@]}")
         COMPREPLY=()
-        for word in "${reply[@]}"; do
-            [[ "$word" == -* ]] || COMPREPLY+=("$word")
+        for reply in "${replies[@]}"; do
+            [[ "$reply" == -* ]] || COMPREPLY+=("$reply")
         done
+        [[ ${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=("${replies[@]}")
     fi
+    # Names of files and values of a runbook are words, whatever they contain.
+    for at in "${!COMPREPLY[@]}"; do
+        [[ "${COMPREPLY[at]}" == *[!A-Za-z0-9_./=:,@%+~-]* ]] &&
+            printf -v "COMPREPLY[at]" %q "${COMPREPLY[at]}"
+    done
 }
 complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua 2>/dev/null ||
     complete -F _iamlua_words -o bashdefault -o default iamlua

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::complete;
 use super::options::OutputFormat;
 use super::output;
 use super::plan_file::PlanFile;
@@ -19,6 +20,7 @@ use crate::session::plan::Plan;
 #[derive(Debug, Parser)]
 pub struct ShowCommand {
     /// Plan file made by `iamlua plan -o`, or `-` for standard input.
+    #[arg(add = complete::plans())]
     plan: PathBuf,
     /// Show each change on its own line instead of grouping similar ones.
     #[arg(long)]

@@ -20,7 +20,7 @@ use crate::testing::{self, FileReport, Interrupt, Report, TestSettings};
 #[allow(clippy::doc_markdown, reason = "what is said of the options is the help")]
 pub struct TestCommand {
     /// Test files, or folders searched recursively for `*_test.lua`.
-    #[arg(default_value = ".", value_name = "PATH")]
+    #[arg(default_value = ".", value_name = "PATH", add = super::complete::runbooks())]
     paths: Vec<PathBuf>,
     /// Run only tests whose full name ("tags › are set") contains this.
     #[arg(long, short, value_name = "TEXT")]

@@ -32,9 +32,10 @@ use crate::ui::terminal;
 /// `iamlua undo`.
 #[derive(Debug, Parser)]
 pub struct UndoCommand {
-    /// Run to undo: its id, a prefix or suffix of it, or `last` (the latest run that is neither an
-    /// undo nor undone).
-    #[arg(add = complete::runs())]
+    /// Run to undo: its id, a prefix or suffix of it, or `last`.
+    ///
+    /// `last` is the latest run that is neither an undo nor undone.
+    #[arg(add = complete::runs(can_undo))]
     run: String,
     #[command(flatten)]
     options: UndoOptions,
@@ -44,7 +45,7 @@ pub struct UndoCommand {
 #[derive(Debug, Parser)]
 pub struct RedoCommand {
     /// Undo to revert: the id of the undo or of the run it undid, a prefix or suffix, or `last`.
-    #[arg(add = complete::runs())]
+    #[arg(add = complete::runs(can_redo))]
     run: String,
     #[command(flatten)]
     options: UndoOptions,
@@ -53,15 +54,20 @@ pub struct RedoCommand {
 /// Options of an undo and a redo.
 #[derive(Args, Debug)]
 struct UndoOptions {
-    /// Make the changes. Without it they are only shown.
+    /// Make the changes.
+    ///
+    /// Without it they are only shown.
     #[arg(long)]
     apply: bool,
-    /// Accepted as in `apply`. With --apply no question is asked.
+    /// Accepted as in `apply`.
+    ///
+    /// With --apply no question is asked.
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Only this profile or role: `web` for both kinds, `profile/web` or `role/web` for one.
-    /// Repeatable.
-    #[arg(long, value_name = "NAME")]
+    /// Only this profile or role: web, profile/web, role/web.
+    ///
+    /// `web` stands for both kinds, `profile/web` or `role/web` for one. Repeatable.
+    #[arg(long, value_name = "NAME", add = complete::changed_names())]
     only: Vec<String>,
     #[command(flatten)]
     target: TargetOptions,
@@ -132,6 +138,31 @@ fn undo_of(records: &Records, run: Run) -> Result<Run> {
     }
 }
 
+/// Check for changes that an undo could take back.
+const fn has_changes(run: &Run) -> bool {
+    run.counts.standing > 0 || run.counts.in_doubt > 0
+}
+
+/// Check for a run to undo.
+fn can_undo(run: &Run) -> bool {
+    run.command != Verb::Undo.name() && has_changes(run)
+}
+
+/// Check for an undo to revert.
+fn can_redo(run: &Run) -> bool {
+    run.undoes.is_some() && run.command != Verb::Redo.name() && has_changes(run)
+}
+
+/// Run that the argument of a command, `undo` or `redo`, names; `None` if `last` names none.
+pub(super) fn named(command: &str, id: &str, records: &Records) -> Result<Option<Run>> {
+    let verb = if command == Verb::Redo.name() { Verb::Redo } else { Verb::Undo };
+    match (id, verb) {
+        ("last", _) => last(verb, records),
+        (id, Verb::Undo) => records.run(id).map(Some),
+        (id, Verb::Redo) => undo_of(records, records.run(id)?).map(Some),
+    }
+}
+
 /// Run that `last` stands for; `None` if there is none.
 fn last(verb: Verb, records: &Records) -> Result<Option<Run>> {
     match verb {
@@ -164,12 +195,9 @@ impl UndoOptions {
             return if meant == "last" { Ok(nothing(verb)) } else { Err(no_run(meant)) };
         };
         let records = &records;
-        let found = match (meant, verb) {
-            ("last", _) => last(verb, records)?,
-            (id, Verb::Undo) => Some(records.run(id)?),
-            (id, Verb::Redo) => Some(undo_of(records, records.run(id)?)?),
+        let Some(mut earlier) = named(verb.name(), meant, records)? else {
+            return Ok(nothing(verb));
         };
-        let Some(mut earlier) = found else { return Ok(nothing(verb)) };
         let mut ours_alone = claim(self.apply, &folder, &earlier)?;
         let target = self.target.resolve()?;
         let mut settled = BTreeSet::new();

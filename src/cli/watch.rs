@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use super::complete;
 use super::options::duration;
 use super::run::RunOptions;
 use crate::error::Result;
@@ -18,13 +19,14 @@ use crate::watch::{self, OnBusy, WatchSettings};
 )]
 pub struct WatchCommand {
     /// Scripts, or folders of runbooks. Runbooks added later are picked up.
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required = true, add = complete::runbooks())]
     paths: Vec<PathBuf>,
     /// Quiet period after the last change before a run.
-    #[arg(long, value_parser = duration, default_value = "50ms", value_name = "TIME", help_heading = "Watching")]
+    #[arg(long, hide_short_help = true, value_parser = duration, default_value = "50ms", value_name = "TIME", help_heading = "Watching")]
     debounce: Duration,
-    /// Reaction to a change during a run: queue (run once more afterwards), restart, or ignore.
-    /// Calls in flight are always finished.
+    /// Reaction to a change during a run.
+    ///
+    /// `queue` runs once more afterwards. Calls in flight are always finished.
     #[arg(long, value_enum, default_value_t = Busy::Queue, value_name = "HOW", help_heading = "Watching")]
     on_busy: Busy,
     /// Clear the screen before each run.
@@ -33,8 +35,9 @@ pub struct WatchCommand {
     /// Wait for the first change before running.
     #[arg(long, help_heading = "Watching")]
     postpone: bool,
-    /// Exit after one round of runs, with the highest exit code; with --postpone, after the first
-    /// change.
+    /// Exit after one round of runs.
+    ///
+    /// The exit code is the highest of them. With --postpone it is the round of the first change.
     #[arg(long, help_heading = "Watching")]
     once: bool,
     #[command(flatten)]

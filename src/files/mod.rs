@@ -6,8 +6,11 @@
 pub mod read_set;
 pub mod watch;
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// Maximum length of a chain of links; longer ones are cyclic.
 const MAX_LINKS: usize = 40;
@@ -57,24 +60,16 @@ pub fn write_whole_with(
     }
     let path = &target(path)?;
     if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        let mut out = io::BufWriter::new(std::fs::File::options().write(true).open(path)?);
+        let mut out = io::BufWriter::new(File::options().write(true).open(path)?);
         write(&mut out)?;
         return out.flush();
     }
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = match path.metadata() {
-            Ok(old) => old.permissions(),
-            Err(_) => std::fs::Permissions::from_mode(mode),
-        };
-        builder.permissions(permissions);
-    }
-    let mut file = io::BufWriter::new(builder.tempfile_in(folder_of(path))?);
-    write(&mut file)?;
-    file.flush()?;
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let file = new_beside(path, mode)?;
+    // Not through the wrapper, whose errors name the temporary file.
+    let mut out = io::BufWriter::new(file.as_file());
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
@@ -92,8 +87,25 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     match path.metadata() {
         Ok(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
         Ok(there) if !there.is_file() => Ok(()),
-        _ => tempfile::tempfile_in(folder_of(path)).map(drop),
+        _ => new_beside(path, PRIVATE).map(drop),
     }
+}
+
+/// New temporary file in the folder of a file, with the mode of that file if it exists. An error
+/// does not name the temporary file, which the operator knows nothing of.
+fn new_beside(path: &Path, mode: u32) -> io::Result<NamedTempFile<File>> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        options.mode(path.metadata().map_or(mode, |old| old.permissions().mode() & 0o7777));
+    }
+    let mut code = None;
+    let made = tempfile::Builder::new().make_in(folder_of(path), |path| {
+        options.open(path).inspect_err(|error| code = error.raw_os_error())
+    });
+    made.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -137,6 +149,23 @@ mod tests {
         symlink("circle", &circle).expect("a link");
         let error = write_whole(&circle, b"x").expect_err("nowhere to write");
         assert!(error.to_string().contains("in a circle"), "{error}");
+    }
+
+    #[test]
+    fn an_error_does_not_name_the_temporary_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("missing/plan.json");
+        let errors = [write_whole(&file, b"x"), super::check_writable(&file)];
+        for error in errors.map(|result| result.expect_err("there is no such folder")) {
+            assert_eq!(error.to_string(), "No such file or directory (os error 2)");
+        }
+        let failing = |out: &mut dyn std::io::Write| {
+            out.write_all(b"half")?;
+            Err(std::io::Error::from_raw_os_error(28))
+        };
+        let error = super::write_whole_with(&folder.path().join("new"), super::USUAL, failing);
+        assert_eq!(error.map_err(|error| error.raw_os_error()), Err(Some(28)));
+        assert_eq!(folder.path().read_dir().expect("a folder").count(), 0);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::iam::{self, Entry, Implementation, Stride};
 use crate::session::outside::{self, OpenMode, Recorder};
 use crate::spec::{self, Returns, Value};
 use crate::stdlib;
+use crate::ui::table::{self, Column};
 use crate::ui::terminal;
 
 /// State that the host functions share.
@@ -409,8 +410,16 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
                 .iter()
                 .map(|row| row.iter().map(LuaString::to_string_lossy).collect())
                 .collect();
+            let column = |(head, is_right): (String, Option<&bool>)| match is_right {
+                Some(true) => Column::new(head).right(),
+                _ => Column::new(head),
+            };
+            let rights = right.iter().map(Some).chain(std::iter::repeat(None));
+            let columns: Vec<_> = heads.into_iter().zip(rights).map(column).collect();
             let width = shared.setup.borrow().width;
-            Ok(crate::ui::table::render(&heads, &rows, &right, width))
+            let table = table::render(&columns, &rows, width);
+            let note = table.note();
+            Ok((table.text, note))
         },
     )?;
     table.set("render_table", render)?;

@@ -27,10 +27,27 @@ pub struct Manifest {
     pub has_share: bool,
     /// Flags that it cannot run without.
     pub required: Vec<String>,
+    /// Parameters, in the order of its help.
+    pub params: Vec<Param>,
     /// Permissions that it requests besides AWS.
     pub permissions: Vec<(Access, String)>,
     /// Schedule, if it is a job.
     pub job: Option<JobSpec>,
+}
+
+/// Parameter of a runbook, as far as shell completion needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Name of its flag, without the dashes.
+    pub flag: String,
+    /// Name of its type, such as `file`.
+    pub kind: String,
+    /// Text of its help.
+    pub help: Option<String>,
+    /// True for a boolean whose default is true.
+    pub is_on: bool,
+    /// Permitted values, as they are written on the command line; empty if there is no such list.
+    pub choices: Vec<String>,
 }
 
 /// Default delay before a job is retried.
@@ -175,9 +192,28 @@ fn read(given: &Table) -> Result<Manifest> {
         allow: field::<Option<Table>>(given, "allow")?.as_ref().map(names_of).transpose()?,
         has_share: matches!(field(given, "max_changes")?, LuaValue::String(_)),
         required: field(given, "required")?,
+        params: params_of(given)?,
         permissions,
         job: job.as_ref().map(job_of).transpose()?,
     })
+}
+
+fn params_of(given: &Table) -> Result<Vec<Param>> {
+    let (params, names) = (field::<Table>(given, "params")?, field::<Vec<String>>(given, "names")?);
+    let param = |name: &String| {
+        let given: Table = field(&params, name)?;
+        let choices: Option<Vec<LuaValue>> = field(&given, "choices")?;
+        let choices = choices.unwrap_or_default();
+        let choices: mlua::Result<_> = choices.iter().map(LuaValue::to_string).collect();
+        Ok(Param {
+            flag: field::<String>(&given, "flag")?.trim_start_matches('-').to_owned(),
+            kind: field(&given, "type")?,
+            help: field(&given, "help")?,
+            is_on: matches!(field(&given, "default")?, LuaValue::Boolean(true)),
+            choices: choices.map_err(|error| internal(&error))?,
+        })
+    };
+    names.iter().map(param).collect()
 }
 
 fn job_of(given: &Table) -> Result<JobSpec> {

@@ -52,7 +52,7 @@ use driver::Driver;
 pub use driver::Waker;
 pub use entry::without_locals;
 use host::Host;
-pub use manifest::{CatchUp, JobSpec, Manifest, OnFailure};
+pub use manifest::{CatchUp, JobSpec, Manifest, OnFailure, Param};
 pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{FoundKind, NameCompletion, Prompt};
 use sandbox::Permissions;

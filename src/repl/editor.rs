@@ -108,7 +108,7 @@ impl Editor {
         let mut typed = self.read_from(prompt, "");
         // The valid part of the line is kept.
         while let Ok(None) = typed {
-            terminal::say("error: what was typed is not UTF-8");
+            terminal::tell(&Error::usage("what was typed is not UTF-8"));
             let before = self.inner.helper().map(|typing| typing.line.take()).unwrap_or_default();
             typed = self.read_from(prompt, &before);
         }
@@ -132,8 +132,10 @@ impl Editor {
             None => read(),
         };
         let Ok(typed) = typed else {
-            terminal::say("error: that is too long to be edited");
-            terminal::say("hint: .load FILE runs what is in a file");
+            terminal::tell(
+                &Error::usage("that is too long to be edited")
+                    .hint(".load FILE runs what is in a file"),
+            );
             return Ok(Some(Typed::Cleared));
         };
         match typed {

@@ -127,7 +127,8 @@ pub fn run(settings: &Settings) -> Result<u8> {
     let to_log = log.clone();
     let listens = move || {
         for text in says {
-            to_log.line(Level::Info, &LogOrigin::default(), text.trim_end(), &[]);
+            let text = anstream::adapter::strip_str(text.trim_end()).to_string();
+            to_log.line(Level::Info, &LogOrigin::default(), &text, &[]);
         }
     };
     std::thread::Builder::new()

@@ -16,11 +16,31 @@ use crate::error::{Error, Kind, Result};
 /// # Errors
 /// If there is no home directory, or the folder cannot be created.
 pub fn folder() -> Result<PathBuf> {
+    let folder = path()?;
+    make(&folder)?;
+    check(&folder)?;
+    Ok(folder)
+}
+
+/// State folder, if it exists. Nothing is created.
+///
+/// # Errors
+/// If there is no home directory, or others could write to the folder.
+pub fn existing_folder() -> Result<Option<PathBuf>> {
+    let folder = path()?;
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    check(&folder)?;
+    Ok(Some(folder))
+}
+
+fn path() -> Result<PathBuf> {
     let variable =
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // The specification declares relative paths invalid.
     let base = |name| variable(name).filter(|folder| folder.is_absolute());
-    let folder = variable("IAMLUA_HOME")
+    variable("IAMLUA_HOME")
         .or_else(|| base("XDG_STATE_HOME").map(|state| state.join("iamlua")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/iamlua")))
         .ok_or_else(|| {
@@ -29,10 +49,7 @@ pub fn folder() -> Result<PathBuf> {
                 "there is no home directory to keep the local account and the journal in",
             )
             .hint("set IAMLUA_HOME to a folder that you can write to")
-        })?;
-    make(&folder)?;
-    check(&folder)?;
-    Ok(folder)
+        })
 }
 
 fn make(folder: &Path) -> Result<()> {

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use anstyle::AnsiColor;
+use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
@@ -122,12 +122,15 @@ fn written(written: io::Result<()>) -> Result<()> {
 /// Prints text with styles on standard error. Control characters other than line ends, tabs and
 /// colours are escaped.
 pub fn show(text: &str) {
-    let text = escape::printable(text.as_bytes());
+    show_unescaped(&escape::printable(text.as_bytes()));
+}
+
+fn show_unescaped(text: &[u8]) {
     // Errors are ignored: standard error may be closed.
     let _ = if speaks_events() {
-        Messages::default().write_all(&text)
+        Messages::default().write_all(text)
     } else {
-        anstream::stderr().write_all(&text)
+        anstream::stderr().write_all(text)
     };
 }
 
@@ -145,22 +148,53 @@ pub fn say(text: &str) {
     });
 }
 
-/// Prints an error of a program that goes on.
-pub fn tell(error: &Error) {
-    let red = AnsiColor::Red.on_default();
-    let text = error.describe();
-    if error.kind == Kind::Interrupted && io::stderr().is_terminal() {
-        // After the terminal's `^C`.
-        eprintln!();
+/// Style of `error:` in messages, as clap has it by default.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// Style of `hint:` in messages, as clap has it for its `tip:` by default.
+pub const HINT: Style = AnsiColor::Green.on_default();
+
+/// Error as text with styles, for a stream that removes them where they are not wanted.
+fn with_styles(error: &Error) -> String {
+    const HEADINGS: [(&str, Style); 2] = [("error:", ERROR), ("hint:", HINT)];
+    let mut text = String::new();
+    for (at, line) in error.describe().split_inclusive('\n').enumerate() {
+        // `error:` opens only the first line; elsewhere it is part of the message.
+        let headings = if at == 0 { &HEADINGS[..] } else { &HEADINGS[1..] };
+        let found = headings.iter().find_map(|(heading, style)| {
+            line.strip_prefix(heading).map(|rest| (heading, style, rest))
+        });
+        match found {
+            Some((heading, style, rest)) => {
+                text.push_str(&format!("{style}{heading}{style:#}{rest}"));
+            }
+            None => text.push_str(line),
+        }
     }
-    let text = match text.strip_prefix("error:") {
-        Some(rest) => format!("{red}error:{red:#}{rest}"),
-        None => text,
-    };
-    aside(|| {
-        // Errors are ignored: standard error may be closed.
-        let _ = anstream::stderr().write_all(text.as_bytes());
-    });
+    text
+}
+
+/// Prints an error on standard error. All errors of the program that a person sees come here, so
+/// that they look like those of the command line's parser.
+pub fn tell(error: &Error) {
+    if error.kind == Kind::Interrupted && !speaks_events() && io::stderr().is_terminal() {
+        // After the terminal's `^C`.
+        show_unescaped(b"\n");
+    }
+    let text = with_styles(error);
+    if let Some(messages) = &*TYPING.lock().unwrap_or_else(PoisonError::into_inner)
+        && messages.send(for_stderr(&text)).is_ok()
+    {
+        return;
+    }
+    aside(|| show_unescaped(text.as_bytes()));
+}
+
+/// Text with the styles that standard error takes.
+fn for_stderr(text: &str) -> String {
+    match anstream::AutoStream::choice(&io::stderr()) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
+        _ => text.to_owned(),
+    }
 }
 
 thread_local! {

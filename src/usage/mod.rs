@@ -26,5 +26,5 @@ pub use findings::{
 pub use matching::{By, Mention};
 pub use scan::{Asking, Patience, Transport, Watch, Whereabouts, is_everywhere, scan, why};
 pub use source::{Given, Means, Paging, Route, Source, SourceCall, SourceField};
-pub use sources::{ACTIONS, REGIONS, SOURCES, source};
+pub use sources::{ACTIONS, REGIONS, SOURCES, known_regions, source};
 pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Verdict, VerdictSubject};

@@ -222,6 +222,11 @@ const MOST_REGIONS: [&str; 31] = [
 const BEANSTALK_REGIONS: [&str; 5] =
     ["ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "cn-northwest-1"];
 
+/// Regions that this program knows by name. AWS may have more.
+pub fn known_regions() -> impl Iterator<Item = &'static str> {
+    MOST_REGIONS.into_iter().chain(BEANSTALK_REGIONS)
+}
+
 const TABLE: &[Source] = &[
     Source {
         name: "ec2.instances",

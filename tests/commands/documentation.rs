@@ -278,9 +278,12 @@ fn bash_completes_commands_options_and_values() {
     home.write("sub/tag.lua", "");
     assert_eq!(complete(&["run", "--output", "=", "j"]), ["json", "jsonl"]);
     assert_eq!(complete(&["doc", "--output", "="]), ["text", "json"]);
-    for path in ["run", "plan", "show", "apply"] {
-        assert!(complete(&[path, ""]).contains(&"sub/".to_owned()), "{path}");
-        assert_eq!(complete(&[path, "sub/"]), ["sub/tag.lua"], "{path}");
+    home.write("sub/plan", r#"{"format": "iamlua-plan"}"#);
+    for (command, found) in
+        [("run", "tag.lua"), ("plan", "tag.lua"), ("show", "plan"), ("apply", "plan")]
+    {
+        assert!(complete(&[command, ""]).contains(&"sub/".to_owned()), "{command}");
+        assert_eq!(complete(&[command, "sub/"]), [format!("sub/{found}")], "{command}");
     }
     assert!(complete(&[""]).contains(&"plan".to_owned()));
     assert!(complete(&["account", ""]).contains(&"export".to_owned()));
@@ -289,20 +292,17 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(complete(&["run", "--read"]), ["--read-only"]);
     assert_eq!(complete(&["doc", "--output", ""]), ["text", "json"]);
     assert_eq!(complete(&["completions", "z"]), ["zsh"]);
-    // Ids of runs, the latest first.
-    assert_eq!(complete(&["undo", ""]), ["last"]);
-    for name in ["one", "two"] {
-        let code = format!("iam.profiles.create('{name}')");
-        home.run(&["-e", &code]).ends(0, "1 change");
-    }
-    let listed = home.run(&["runs", "list", "--output", "csv"]).ends(0, "").out;
-    let ids: Vec<_> = listed.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
-    for words in
-        [&["undo", "2"][..], &["redo", "2"], &["runs", "show", "2"], &["runs", "export", "2"]]
-    {
-        assert_eq!(complete(words), ids, "{words:?}");
-    }
-    assert_eq!(complete(&["undo", &ids[1][..16]]).last().map(String::as_str), Some(ids[1]));
+    // Values are words for the shell, whatever a runbook or the name of a file contains.
+    let choices = ["$(touch made)", "`touch made`", "a;touch made", "it's", "a b"];
+    let listed = choices.map(|choice| format!("{choice:?}")).join(", ");
+    let params = format!("{{ size = {{ choices = {{ {listed} }} }} }}");
+    home.write("sub/a b.lua", format!("runbook {{ params = {params}, allow = {{}} }}"));
+    let quoted =
+        ["\\$\\(touch\\ made\\)", "\\`touch\\ made\\`", "a\\;touch\\ made", "it\\'s", "a\\ b"];
+    assert_eq!(complete(&["run", "sub/a b.lua", "--size", ""]), quoted);
+    assert_eq!(complete(&["run", "sub/a"]), ["sub/a\\ b.lua"]);
+    // Where there are only options, an empty word lists them.
+    assert_eq!(complete(&["account", "reset", ""]), ["--empty", "--help"]);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! Each test has its own desk, with a small account.
 
 mod accounts;
+mod appearance;
 mod apply;
+mod completion;
 mod configuration;
 mod documentation;
 mod executions;

@@ -20,7 +20,7 @@ use crate::{files, state};
 #[derive(Args, Debug)]
 pub struct ExportCommand {
     /// Ids of the runs. Default: all.
-    #[arg(add = complete::runs())]
+    #[arg(add = complete::runs(|_| true))]
     runs: Vec<String>,
     /// Only runs that ended longer ago than this, such as 400d.
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "runs")]

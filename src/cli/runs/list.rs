@@ -1,12 +1,11 @@
 //! `iamlua runs` and `iamlua runs list`: a table of the latest runs.
 
 use clap::Args;
-use textwrap::core::display_width;
 
 use super::super::options::OutputFormat;
 use super::{date, json_of, undone, what};
 use crate::app::run;
-use crate::cli::output::{print, print_csv, print_json};
+use crate::cli::output::{print_csv, print_json, print_table};
 use crate::config::Target;
 use crate::error::Result;
 use crate::escape::visible;
@@ -14,7 +13,8 @@ use crate::session::destination::short_accounts;
 use crate::session::journal::records::{Records, Run};
 use crate::state;
 use crate::ui::format::{count, number};
-use crate::ui::{table, terminal};
+use crate::ui::table::{self, Column, Rendered};
+use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct ListOptions {
@@ -48,44 +48,54 @@ pub fn list(options: &ListOptions) -> Result<u8> {
             terminal::say("no run has changed anything yet");
             Ok(0)
         }
-        OutputFormat::Table => print(&to_table(&runs, run::terminal_width())),
+        OutputFormat::Table => print_table(&to_table(&runs, run::terminal_width())),
     }
 }
 
 fn csv(runs: &[Run]) -> Result<u8> {
-    let rows = runs.iter().map(|run| COLUMNS.map(|column| (column.cell)(run)));
-    print_csv(COLUMNS.map(|column| column.head), rows)
+    let columns = columns();
+    let rows = runs.iter().map(|run| columns.each_ref().map(|column| (column.cell)(run)));
+    print_csv(columns.each_ref().map(|column| column.layout.head.clone()), rows)
 }
 
-/// Column of the table.
-#[derive(Clone, Copy)]
-struct Column {
-    head: &'static str,
+/// Column of the table: its cells, and their layout.
+struct RunColumn {
     cell: fn(&Run) -> String,
-    is_number: bool,
+    layout: Column,
 }
 
-const fn column(head: &'static str, cell: fn(&Run) -> String) -> Column {
-    Column { head, cell, is_number: false }
+/// Columns. The id of a run has its start, so the time is left out first.
+fn columns() -> [RunColumn; 9] {
+    let column = |head: &str, cell: fn(&Run) -> String| RunColumn {
+        cell,
+        layout: Column::new(head).whole().of_importance(3),
+    };
+    let optional = |head: &str, cell: fn(&Run) -> String| RunColumn {
+        cell,
+        layout: Column::new(head).whole().of_importance(0),
+    };
+    let numbers = |head: &str, cell: fn(&Run) -> String| RunColumn {
+        cell,
+        layout: Column::new(head).right().of_importance(2),
+    };
+    [
+        column("RUN", |run| visible(&run.id)),
+        optional("STARTED", |run| date(run.started)),
+        RunColumn {
+            cell: |run| visible(what(run)),
+            layout: Column::new("WHAT").at_least(12).of_importance(4),
+        },
+        RunColumn {
+            cell: |run| short_accounts(&run.sites),
+            layout: Column::new("WHERE").whole().of_importance(1),
+        },
+        optional("BY", |run| visible(&run.operator)),
+        numbers("CHANGES", |run| number(run.counts.done)),
+        numbers("FAILED", |run| number(run.counts.failed)),
+        numbers("DOUBT", |run| number(run.counts.in_doubt)),
+        column("STATUS", |run| undone(run).unwrap_or(run.status.name()).to_owned()),
+    ]
 }
-
-const fn numbers(head: &'static str, cell: fn(&Run) -> String) -> Column {
-    Column { head, cell, is_number: true }
-}
-
-const WHAT: &str = "WHAT";
-
-const COLUMNS: [Column; 9] = [
-    column("RUN", |run| visible(&run.id)),
-    column("STARTED", |run| date(run.started)),
-    column(WHAT, |run| visible(what(run))),
-    column("WHERE", |run| short_accounts(&run.sites)),
-    column("BY", |run| visible(&run.operator)),
-    numbers("CHANGES", |run| number(run.counts.done)),
-    numbers("FAILED", |run| number(run.counts.failed)),
-    numbers("DOUBT", |run| number(run.counts.in_doubt)),
-    column("STATUS", |run| undone(run).unwrap_or(run.status.name()).to_owned()),
-];
 
 /// Account id, or a text for the local account.
 fn account(run: &Run) -> String {
@@ -97,74 +107,39 @@ fn account(run: &Run) -> String {
     }
 }
 
-/// Text of at most `most` columns, cut with an ellipsis.
-fn cut(text: &str, most: usize) -> String {
-    if display_width(text) <= most {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    for c in text.chars() {
-        if display_width(&short) + display_width(c.encode_utf8(&mut [0; 4])) >= most {
-            break;
-        }
-        short.push(c);
-    }
-    short + "…"
-}
-
-/// Table that fits the terminal. Columns that do not fit are left out, the least important first.
-pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
-    /// Minimum width of the description of a run.
-    const MIN_WIDTH: usize = 12;
+/// Table that fits the terminal.
+pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> Rendered {
     let counts = |of: fn(&Run) -> u64| runs.iter().any(|run| of(run) > 0);
-    let mut columns = COLUMNS.to_vec();
-    columns.retain(|column| match column.head {
+    let mut columns: Vec<_> = columns().into();
+    columns.retain(|column| match &*column.layout.head {
         "FAILED" => counts(|run| run.counts.failed),
         "DOUBT" => counts(|run| run.counts.in_doubt),
         _ => true,
     });
-    let Some(width) = width.map(usize::from) else { return render(&columns, runs, usize::MAX) };
-    let widest = |column: &Column| {
-        let cells = runs.iter().map(|run| display_width(&(column.cell)(run)));
-        cells.chain([column.head.len()]).max().unwrap_or_default()
-    };
-    let needed = |columns: &[Column]| {
-        columns.iter().map(|column| widest(column) + 2).sum::<usize>().saturating_sub(2)
-    };
-    for dispensable in ["STARTED", "BY"] {
-        if needed(&columns) > width {
-            columns.retain(|column| column.head != dispensable);
+    let rendered = render(&columns, runs, width);
+    if rendered.left_out.is_empty() {
+        return rendered;
+    }
+    // Where there is little room, the id of an account has to do.
+    for column in &mut columns {
+        if column.layout.head == "WHERE" {
+            column.cell = account;
         }
     }
-    if needed(&columns) > width {
-        for column in &mut columns {
-            if column.head == "WHERE" {
-                column.cell = account;
-            }
-        }
-    }
-    let what = columns.iter().find(|column| column.head == WHAT).map_or(0, widest);
-    if needed(&columns) > width + what.saturating_sub(MIN_WIDTH) {
-        columns.retain(|column| column.head != "WHERE");
-    }
-    let too_wide = needed(&columns).saturating_sub(width);
-    render(&columns, runs, what.saturating_sub(too_wide).max(MIN_WIDTH))
+    render(&columns, runs, width)
 }
 
-fn render(columns: &[Column], runs: &[Run], what: usize) -> String {
-    let heads: Vec<_> = columns.iter().map(|column| column.head.to_owned()).collect();
-    let right: Vec<_> = columns.iter().map(|column| column.is_number).collect();
-    let cell = |run: &Run, column: &Column| match column.head {
-        WHAT => cut(&(column.cell)(run), what),
-        _ => (column.cell)(run),
-    };
-    let rows: Vec<Vec<_>> =
-        runs.iter().map(|run| columns.iter().map(|column| cell(run, column)).collect()).collect();
-    table::render(&heads, &rows, &right, None)
+fn render(columns: &[RunColumn], runs: &[Run], width: Option<u16>) -> Rendered {
+    let row = |run: &Run| columns.iter().map(|column| (column.cell)(run)).collect();
+    let rows: Vec<Vec<_>> = runs.iter().map(row).collect();
+    let layout: Vec<_> = columns.iter().map(|column| column.layout.clone()).collect();
+    table::render(&layout, &rows, width)
 }
 
 #[cfg(test)]
 mod tests {
+    use textwrap::core::display_width;
+
     use super::*;
     use crate::session::journal::RunStatus;
     use crate::session::journal::records::ChangeCounts;
@@ -197,7 +172,7 @@ mod tests {
         let counts =
             ChangeCounts { done: 1_000, undone: 500, standing: 500, ..ChangeCounts::default() };
         let plain = run("20261128-223502-323t5", "scripts/tag.lua", RunStatus::Done, counts);
-        let text = to_table(std::slice::from_ref(&plain), Some(80));
+        let text = to_table(std::slice::from_ref(&plain), Some(80)).text;
         assert_eq!(
             text,
             "RUN                    WHAT                 WHERE         CHANGES  STATUS\n\
@@ -211,10 +186,15 @@ mod tests {
             counts,
         );
         let both = [plain, long];
-        for line in to_table(&both, Some(80)).lines() {
-            assert!(display_width(line) <= 80, "{line}");
+        for width in [80, 60] {
+            let narrow = to_table(&both, Some(width));
+            for line in narrow.text.lines() {
+                assert!(display_width(line) <= width.into(), "{line}");
+            }
+            assert!(narrow.left_out.contains(&"STARTED".to_owned()), "{narrow:?}");
+            assert!(narrow.text.contains("20261128-223502-571en"), "{narrow:?}");
         }
-        let wide = to_table(&both, None);
+        let wide = to_table(&both, None).text;
         assert!(
             wide.contains("aws 123456789012") && wide.contains("1970-01-01T00:00:00Z"),
             "{wide}"

@@ -36,7 +36,7 @@ enum RunsSubcommand {
     /// Show what a run changed, where, by whom, what failed, and what it left out.
     Show {
         /// Run: its id, a prefix or suffix of it, or `last`.
-        #[arg(add = complete::runs())]
+        #[arg(add = complete::runs(|_| true))]
         run: String,
         /// Show each change on its own line.
         #[arg(long)]
@@ -110,6 +110,11 @@ pub(super) fn what(run: &Run) -> String {
     }
 }
 
+/// Start of a run, as text.
+pub(super) fn started(run: &Run) -> String {
+    date(run.started)
+}
+
 /// Path of a script, relative if it is below the current folder.
 fn shortened(script: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();
@@ -142,7 +147,7 @@ pub(crate) fn everything_shown(
     records: &crate::session::journal::records::Records,
 ) -> Result<String> {
     let runs = records.runs(1000)?;
-    let mut text = list::to_table(&runs, None) + &list::to_table(&runs, Some(80));
+    let mut text = list::to_table(&runs, None).text + &list::to_table(&runs, Some(80)).text;
     for run in &runs {
         let (changes, left_out) = (records.changes(&run.id)?, records.left_out(&run.id)?);
         for full in [false, true] {

@@ -24,7 +24,7 @@ use crate::ui::terminal;
 #[derive(Args, Debug)]
 pub struct RecoverCommand {
     /// Run: its id, a prefix or suffix of it, or `last`.
-    #[arg(add = complete::runs())]
+    #[arg(add = complete::runs(|run| run.counts.in_doubt > 0))]
     run: String,
     /// Age at which a change that the account does not show counts as not made (IAM is eventually
     /// consistent).

@@ -337,7 +337,7 @@ impl Watch {
         let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
         let code = self.ends.unwrap_or(130);
         if code == 130 {
-            say("error: interrupted");
+            tell(&Error::new(Kind::Interrupted, "interrupted"));
         }
         keys::restore();
         std::process::exit(i32::from(code));
