@@ -22,10 +22,11 @@ pub enum AccountCommand {
         /// Port; 0 picks a free one.
         #[arg(long, default_value_t = 7100)]
         port: u16,
-        /// Fault injection: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that
-        /// always fail: deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=…
-        /// (throttled), cut=… (connection lost). hold=… keeps calls waiting until `account
-        /// release`.
+        /// Fault injection: latency=20ms,lost=1%,…
+        ///
+        /// latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that always fail:
+        /// deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=… (throttled), cut=…
+        /// (connection lost). hold=… keeps calls waiting until `account release`.
         #[arg(long, value_name = "LIST", value_parser = super::faults)]
         faults: Option<Faults>,
         /// Accept this Host header too, or all names below it (.NAME). By default only names and

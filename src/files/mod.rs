@@ -102,10 +102,10 @@ fn new_beside(path: &Path, mode: u32) -> io::Result<NamedTempFile<File>> {
         options.mode(path.metadata().map_or(mode, |old| old.permissions().mode() & 0o7777));
     }
     let mut code = None;
-    let made = tempfile::Builder::new().make_in(folder_of(path), |path| {
+    let created = tempfile::Builder::new().make_in(folder_of(path), |path| {
         options.open(path).inspect_err(|error| code = error.raw_os_error())
     });
-    made.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
+    created.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -2,6 +2,7 @@
 //! writes to the terminal.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -165,7 +166,7 @@ fn with_styles(error: &Error) -> String {
         });
         match found {
             Some((heading, style, rest)) => {
-                text.push_str(&format!("{style}{heading}{style:#}{rest}"));
+                let _ = write!(text, "{style}{heading}{style:#}{rest}");
             }
             None => text.push_str(line),
         }

@@ -53,7 +53,7 @@ fn runs_are_offered_to_the_commands_that_can_use_them() {
     assert_eq!(values(&home, &["redo", "2"]), Vec::<String>::new());
     assert_eq!(values(&home, &["runs", "recover", "2"]), Vec::<String>::new());
     let (_, help) = &complete(&home, &["undo", "2"])[0];
-    assert!(help.starts_with("run, 20") && help.ends_with("Z, done"), "{help}");
+    assert!(help.starts_with("run (command line), 20") && help.ends_with("Z, done"), "{help}");
     home.run(&["undo", &created[0], "--apply"]).ends(0, "");
     let all = ids(&home);
     assert_eq!(values(&home, &["undo", "2"]), created[1..]);
