@@ -11,6 +11,8 @@
 --- Numbers can be drawn as bars, and rows can be grouped, one table per group. In the other formats
 --- these are plain columns:
 ---
+--- `report.page` makes an HTML page of tables and bars.
+---
 --- ```lua
 --- local owner = { key = "tags.Owner", title = "OWNER" }
 --- report(iam.profiles.each(), { columns = { "name", "role", owner } })
@@ -50,6 +52,27 @@ report = {}
 ---@field align? "left"|"right" default: right if every value is a number
 ---@field bar? boolean a bar beside each number in a table
 
+--- HTML page: a title, paragraphs and sections.
+---@class report.Page
+---@field title string the title, and first heading
+---@field notes? string[] the paragraphs below the title
+---@field sections? report.Section[] the sections, each with a heading
+
+--- Section of a page: the use of a quota as a bar, a table, or both.
+---@class report.Section
+---@field title string the heading
+---@field quota? report.Quota the quota to draw
+---@field rows? table[]|(fun(): table?) the rows of the table
+---@field columns? (string|report.Column)[] the columns. Default: every key, `name` first
+
+--- Quota and its use.
+---
+--- On a page it is one bar with a used and a free part, and the numbers as text.
+---@class report.Quota
+---@field used integer the number in use
+---@field total integer the quota
+---@field unit? string the name of the things that are counted. Default: `"instance profiles"`
+
 --- Writes one record: a table with a line for each field, or one JSON object.
 ---
 --- Raises an argument error for an invalid option.
@@ -62,5 +85,28 @@ function report.record(record, options) end
 --- Its line breaks are kept.
 ---@param text string
 function report.note(text) end
+
+--- Returns an HTML page.
+---
+--- It is a whole document that loads nothing from elsewhere and runs no scripts, for light and dark
+--- screens of any width. All text in it is escaped. `fs.write` writes it into a file.
+---
+--- ```lua
+--- local page = report.page {
+---   title = "Instance profiles",
+---   sections = {
+---     { title = "Quota", quota = { used = 24, total = 1000 } },
+---     {
+---       title = "By path",
+---       rows = { { path = "/ec2/", profiles = 10 }, { path = "/batch/", profiles = 3 } },
+---       columns = { "path", { key = "profiles", bar = true } },
+---     },
+---   },
+--- }
+--- print(page:match("<title>.-</title>")) --> <title>Instance profiles · iamlua</title>
+--- ```
+---@param page report.Page
+---@return string html the document
+function report.page(page) end
 
 return report
