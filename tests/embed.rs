@@ -222,15 +222,15 @@ fn another_thread_cancels() {
         "return ('x'):rep(1e9):find(('.-'):rep(40) .. 'y')",
     ] {
         let host = builder().max_memory(4 << 30).build().expect("a host");
-        let (begin, begun) = mpsc::channel();
+        let (started, start) = mpsc::channel();
         let begins = move |_: &[_]| {
-            begin.send(()).expect("the test waits");
+            started.send(()).expect("the test waits");
             Ok(json!(null))
         };
         host.function("begin", begins).expect("a function");
         let cancel = host.cancel_handle();
         let canceller = std::thread::spawn(move || {
-            begun.recv().expect("the script begins");
+            start.recv().expect("the script begins");
             cancel.cancel();
         });
         // None of them ends by itself.
