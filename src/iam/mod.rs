@@ -45,7 +45,7 @@ pub type Enrich = fn(Arc<dyn Invoke>, Value) -> Pending;
 
 /// The way by which a function that is made of several calls makes each of them.
 pub trait Invoke: Send + Sync {
-    /// Makes one call. `entry` must be a [`Run::Read`] or a [`Run::Write`].
+    /// Makes one call. `entry` must be a [`Implementation::Read`] or a [`Implementation::Write`].
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending;
 
     /// A way for the rest of an operation in progress. Its calls are made even if the run is told

@@ -78,7 +78,7 @@ pub struct Asking {
     pub regions: Option<Vec<String>>,
     /// Sources.
     pub sources: Vec<&'static Source>,
-    /// See [`Scope::role_unused_for`].
+    /// See [`ScanScope::role_unused_for`].
     pub role_unused_for: Duration,
     /// Maximum number of concurrent calls.
     pub concurrency: usize,
