@@ -24,8 +24,9 @@ local concat, utf8_len, type = table.concat, utf8.len, type
 -- A table inside several others is printed in each, so the output of a small table can be endless.
 local DEPTH, WIDTH, MAX_VALUES = 20, 100, 1000000
 
-local WORDS = "and break do else elseif end false for function goto if in local nil not or "
-  .. "repeat return then true until while"
+local WORDS = [[
+and break do else elseif end false for function goto if in local nil not or repeat return then
+true until while]]
 local KEYWORDS = {}
 for word in string.gmatch(WORDS, "%a+") do
   KEYWORDS[word] = true

@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn inspect_knows_the_same_keywords() {
         let inspect = crate::stdlib::source("inspect.lua").expect("a module");
-        assert!(inspect.contains(&KEYWORDS.join(" ")), "{KEYWORDS:?}");
+        let words: Vec<_> = inspect.split_whitespace().collect();
+        assert!(words.join(" ").contains(&KEYWORDS.join(" ")), "{KEYWORDS:?}");
     }
 
     #[test]

@@ -184,7 +184,7 @@ mod tests {
         let row = cells(&[&name, &name[..60], "/a/long/path/", &name, "2026-11-28T22:35:02Z"]);
         for (width, left_out) in [
             (120, vec![]),
-            (80, vec!["ARN", "CREATED"]),
+            (80, vec!["CREATED"]),
             (60, vec!["ARN", "CREATED"]),
             (30, vec!["ROLE", "PATH", "ARN", "CREATED"]),
             (10, vec!["ROLE", "PATH", "ARN", "CREATED"]),
