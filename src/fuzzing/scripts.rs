@@ -99,10 +99,7 @@ pub(super) fn vm(max_memory: usize) -> Result<Vm> {
         log: Some(Box::new(|_, _, _| {})),
     };
     let sink = || Box::new(std::io::sink());
-    Vm::new(
-        setup,
-        Output { out: sink(), err: sink(), by_line: false, is_terminal: false, is_pending: false },
-    )
+    Vm::new(setup, Output::new(sink(), sink()))
 }
 
 /// Runbook. Inputs with loops are skipped, because an endless one is not a fault of the manifest's
