@@ -290,6 +290,25 @@ host.wait_for, host.await = wait_for, await
 
 ---------------------------------------------------------------------------------------- The sandbox
 
+-- Function of Lua's library that is written in Lua: its errors name it, and the position in the
+-- script.
+local function library(name, f)
+  local function finish(ok, ...)
+    if ok then
+      return ...
+    end
+    local e = ...
+    if type(e) ~= "string" then
+      error(e, 0)
+    end
+    e = gsub(e, "^%[iamlua:%w+%]:%d+: ", "")
+    error(gsub(e, "^(bad argument #%d+ to )'[%w_%?]+'", "%1'" .. name .. "'"), 2)
+  end
+  return function(...)
+    return finish(pcall(f, ...))
+  end
+end
+
 local function no_access(name, instead)
   return function()
     host.fail("permission", name .. " is not available in scripts", instead)
@@ -304,7 +323,11 @@ print = host.c_function("print", host.raise_write_failure)
 
 -- `io.open` with permissions; the file is Lua's own.
 local function open(path, mode)
-  mode = mode or "r"
+  if mode == nil then
+    mode = "r"
+  elseif type(mode) ~= "string" then
+    error("bad argument #2 to 'open' (string expected, got " .. type(mode) .. ")", 2)
+  end
   local is_valid = find(mode, "^[rwa]%+?b*$") ~= nil
   local writes = find(mode, "[wa+]") ~= nil
   local reads = find(mode, "r", 1, true) ~= nil or find(mode, "+", 1, true) ~= nil
@@ -483,7 +506,7 @@ io = {
   ---@return file*? file nil if the system refuses
   ---@return string? problem
   ---@return integer? code
-  open = open,
+  open = library("open", open),
   --- Writes text and numbers on standard output, or on the file that was chosen with `io.output`.
   ---@param ... string|number
   ---@return file*
@@ -502,7 +525,7 @@ io = {
   ---@return nil
   ---@return nil
   ---@return file*? file
-  lines = function(path, ...)
+  lines = library("lines", function(path, ...)
     if path == nil then
       return lines_of(native_input(), false, ...)
     end
@@ -511,37 +534,41 @@ io = {
       error(why, 2)
     end
     return lines_of(file, true, ...), nil, nil, file
-  end,
+  end),
   --- Returns `"file"` or `"closed file"`, or nil for a value that is not a file.
   ---@param value any
   ---@return "file"|"closed file"|nil kind
-  type = function(...)
-    if standard[...] then
+  type = library("type", function(...)
+    local value = ...
+    if value ~= nil and standard[value] then
       return "file"
     end
     return native_io_type(...)
-  end,
+  end),
   --- Closes a file; without an argument the one that was chosen with `io.output`. Standard files
   --- stay open.
   ---@param file? file*
   ---@return true? closed
   ---@return string? problem
-  close = function(file)
+  close = library("close", function(file)
     if file == nil then
       file = default_output
     end
-    return file_argument("close", file):close()
-  end,
+    if not standard[file] and not native_io_type(file) then
+      error("bad argument #1 to 'close' (FILE* expected, got " .. type_name(file) .. ")", 2)
+    end
+    return file:close()
+  end),
   --- Shows what was written.
   ---@return file*
-  flush = function()
+  flush = library("flush", function()
     return default_output:flush()
-  end,
+  end),
   --- Chooses the file that `io.read` and `io.lines()` read, by its path or opened, and returns it;
   --- without an argument, only returns it.
   ---@param file? string|file*
   ---@return file*
-  input = function(file)
+  input = library("input", function(file)
     if file ~= nil then
       file = file_argument("input", file, "r")
       if file == stdout or file == stderr then
@@ -551,18 +578,18 @@ io = {
     end
     local chosen = native_input()
     return chosen == input and stdin or chosen
-  end,
+  end),
   --- Chooses the file that `io.write` writes, by its path or opened, and returns it; without an
   --- argument, only returns it.
   ---@param file? string|file*
   ---@return file*
-  output = function(file)
+  output = library("output", function(file)
     if file ~= nil then
       default_output = file_argument("output", file, "w")
       host.redirect_output(default_output ~= stdout)
     end
     return default_output
-  end,
+  end),
   --- Standard input, with the methods of a file.
   ---@type file*
   stdin = stdin,
@@ -591,9 +618,9 @@ os = {
   ---@param format? string
   ---@param time? integer seconds since 1970; default now
   ---@return string|osdate
-  date = function(format, time)
+  date = library("date", function(format, time)
     return native_date(format, time or host.now() // 1000)
-  end,
+  end),
   --- Returns the seconds between two times, as in plain Lua.
   ---@param later integer
   ---@param earlier integer
@@ -602,12 +629,7 @@ os = {
   --- Returns the seconds since 1970, now or of a table with `year`, `month`, `day` and so on.
   ---@param date? table
   ---@return integer
-  time = function(date)
-    if date == nil then
-      return host.now() // 1000
-    end
-    return native_time(date)
-  end,
+  time = host.c_function("time", library("time", native_time)),
   --- Returns an environment variable; nil if it is not set. Raises an error of kind "permission"
   --- that names the missing flag.
   ---@param name string
@@ -681,7 +703,7 @@ debug = {
   --- Returns a traceback of the script's functions, as in plain Lua.
   ---@param ... any a coroutine, a message and a level, each optional
   ---@return any
-  traceback = function(...)
+  traceback = library("traceback", function(...)
     local co, message, level = nil, ...
     if type(co) ~= "thread" and type(message) == "thread" then
       co, message, level = ...
@@ -689,11 +711,15 @@ debug = {
     if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then
       return message
     end
+    if level ~= nil and math_type(level) ~= "integer" then
+      error("bad argument #" .. (co and 3 or 2) .. " to 'traceback' (number expected, got "
+        .. type(level) .. ")", 2)
+    end
     local text
     if co then
       text = native_traceback(co, "", level or 0)
     else
-      text = native_traceback("", (level or 1) + 1)
+      text = native_traceback("", (level or 1) + 3)
     end
     local lines = {}
     for line in string_gmatch(text, "[^\n]+") do
@@ -706,7 +732,7 @@ debug = {
       end
     end
     return (message and message .. "\n" or "") .. concat(lines, "\n")
-  end,
+  end),
   --- Returns what plain Lua says about a function or a level of the call stack. Functions of the
   --- program look like functions in C; only for a function that was given there is `func`.
   ---@param ... any a coroutine, a function or level, and the kinds of information
@@ -717,6 +743,9 @@ debug = {
       co, f, what = ...
     end
     local is_given = type(f) == "function"
+    if what ~= nil and type(what) ~= "string" then
+      error("bad argument #2 to 'getinfo' (string expected, got " .. type(what) .. ")", 2)
+    end
     -- With its source, by which the program's own functions are known.
     local asked = what ~= nil and what .. (find(what, "S", 1, true) and "" or "S") or nil
     local ok, info
@@ -777,9 +806,9 @@ end)
 ---@param what? string
 ---@param ... any
 ---@return any
-function _G.collectgarbage(what, ...)
-  return collectgarbage(what, ...)
-end
+_G.collectgarbage = library("collectgarbage", function(...)
+  return collectgarbage(...)
+end)
 
 --- Not available in scripts: it raises an error of kind "permission". `require` runs files beside
 --- the script.
@@ -795,10 +824,9 @@ local warns = true
 
 --- Writes a warning on standard error: the pieces of its text, joined. `warn("@off")` turns
 --- warnings off, `warn("@on")` on again.
----@param message string
----@param ... string
-function warn(message, ...)
-  local pieces = pack(message, ...)
+---@param ... string at least one
+function warn(...)
+  local pieces = pack(...)
   for i = 1, pieces.n < 1 and 1 or pieces.n do
     local kind = type(pieces[i])
     if kind ~= "string" and kind ~= "number" then
@@ -1023,7 +1051,13 @@ package = {
   ---@param replacement? string separator of folders; default `/`
   ---@return string? file
   ---@return string? problem
-  searchpath = function(name, path, separator, replacement)
+  searchpath = library("searchpath", function(name, path, separator, replacement)
+    for at, value in ipairs { name or false, path or false } do
+      if type(value) ~= "string" then
+        local got = value and type(value) or "no value"
+        error("bad argument #" .. at .. " to 'searchpath' (string expected, got " .. got .. ")", 2)
+      end
+    end
     separator, replacement = separator or ".", replacement or "/"
     if separator ~= "" then
       name = gsub(name, gsub(separator, "%p", "%%%0"), (gsub(replacement, "%%", "%%%%")))
@@ -1039,7 +1073,7 @@ package = {
       missing[#missing + 1] = "no file '" .. file .. "'"
     end
     return nil, concat(missing, "\n\t")
-  end,
+  end),
 }
 for _, name in ipairs { "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8" } do
   loaded[name] = _G[name]

@@ -1,4 +1,4 @@
-local n, found = 9, 0
+local n, found = 10, 0
 local rows, up, down = {}, {}, {}
 local function place(column)
   if column > n then
@@ -14,4 +14,4 @@ local function place(column)
   end
 end
 place(1)
-assert(found == 352)
+assert(found == 724)

@@ -19,14 +19,16 @@ use super::c_functions::type_error;
 use super::cancel;
 use super::driver;
 
+/// Source of the address under which the registry holds the function that waits in place.
+static BLOCK: u8 = 0;
+
 /// Content of the extra space of a coroutine that the driver resumes.
 const OWNED: usize = 1;
 
 /// Replaces the functions of the table `coroutine`. `block` waits for a handle in place.
 pub(super) fn install(lua: &Lua, library: &Table, block: Function) -> mlua::Result<()> {
     // SAFETY: a state is created with a copy of the main state's extra space, which nothing else
-    // uses. The functions follow Lua's protocol; `resume` and `wrap` find `block` as their first
-    // upvalue.
+    // uses. The functions follow Lua's protocol, and find `block` in the registry.
     unsafe {
         lua.exec_raw::<()>((), |state| {
             ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD);
@@ -34,16 +36,16 @@ pub(super) fn install(lua: &Lua, library: &Table, block: Function) -> mlua::Resu
             set_mark(state, 0);
             ffi::lua_pop(state, 1);
         })?;
-        for (name, function) in [("resume", resume as ffi::lua_CFunction), ("wrap", wrap)] {
-            let function: Function =
-                lua.exec_raw(block.clone(), |state| ffi::lua_pushcclosure(state, function, 1))?;
-            library.set(name, function)?;
-        }
+        lua.exec_raw::<()>(block, |state| {
+            ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, (&raw const BLOCK).cast());
+        })?;
         for (name, function) in [
             ("close", close as ffi::lua_CFunction),
             ("isyieldable", isyieldable),
+            ("resume", resume),
             ("running", running),
             ("status", status),
+            ("wrap", wrap),
             ("yield", yield_),
         ] {
             library.set(name, lua.create_c_function(function)?)?;
@@ -145,7 +147,7 @@ unsafe fn refusal(state: *mut lua_State, message: &CStr) -> Advance {
 /// Resumes `co` with the topmost `count` values of `state`, until it yields values of the script.
 ///
 /// # Safety
-/// `state` must be that of the running function, whose first upvalue waits in place for a handle.
+/// `state` must be that of the running function.
 unsafe fn advance(state: *mut lua_State, co: *mut lua_State, mut count: c_int) -> Advance {
     // SAFETY: plain use of the Lua API within its stack discipline. `lua_resume` catches every
     // error of the coroutine, so that the chain is always restored.
@@ -179,7 +181,7 @@ unsafe fn advance(state: *mut lua_State, co: *mut lua_State, mut count: c_int) -
                 ffi::lua_xmove(co, state, 2);
                 return Advance::Waits;
             }
-            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+            ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, (&raw const BLOCK).cast());
             ffi::lua_pushvalue(co, -1);
             ffi::lua_xmove(co, state, 1);
             ffi::lua_call(state, 1, 0);
@@ -267,20 +269,19 @@ unsafe extern "C-unwind" fn wrap(state: *mut lua_State) -> c_int {
     // SAFETY: plain use of the Lua API within its stack discipline.
     unsafe {
         ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
-        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
         let co = ffi::lua_newthread(state);
         ffi::lua_pushvalue(state, 1);
         ffi::lua_xmove(state, co, 1);
-        ffi::lua_pushcclosure(state, call, 2);
+        ffi::lua_pushcclosure(state, call, 1);
         1
     }
 }
 
-/// Function that `coroutine.wrap` returns. Its second upvalue is the coroutine.
+/// Function that `coroutine.wrap` returns. Its upvalue is the coroutine.
 unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
-    // SAFETY: the second upvalue is a coroutine.
+    // SAFETY: the upvalue is a coroutine.
     unsafe {
-        let co = ffi::lua_tothread(state, ffi::lua_upvalueindex(2));
+        let co = ffi::lua_tothread(state, ffi::lua_upvalueindex(1));
         let outcome = if is_waiting(co) {
             refusal(state, c"cannot resume non-suspended coroutine")
         } else {
@@ -296,10 +297,10 @@ unsafe extern "C-unwind" fn call_again(
     _: c_int,
     _: ffi::lua_KContext,
 ) -> c_int {
-    // SAFETY: the second upvalue is a coroutine.
+    // SAFETY: the upvalue is a coroutine.
     unsafe {
         ffi::lua_settop(state, 0);
-        let co = ffi::lua_tothread(state, ffi::lua_upvalueindex(2));
+        let co = ffi::lua_tothread(state, ffi::lua_upvalueindex(1));
         let outcome = advance(state, co, 0);
         finish_call(state, co, outcome)
     }

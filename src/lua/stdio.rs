@@ -1,5 +1,5 @@
-//! Standard files of a script: C functions behind `io.write`, `io.read` and the lines of files.
-//! What was printed is shown before a script waits for input.
+//! Standard files of a script, and its clock: C functions behind `io.write`, `io.read`, the lines of
+//! files and `os.time`. What was printed is shown before a script waits for input.
 
 // The Lua API is C. Every block states why it is sound.
 #![allow(unsafe_code)]
@@ -31,6 +31,7 @@ impl UserData for HostReference {}
 /// | `write_out`, `write_err` | file that is the first argument, function that raises the failure |
 /// | `read` | `io.read` of Lua |
 /// | `read_in` | file that is its first argument, `read` of Lua's files, Lua's standard input |
+/// | `time` | function for a table |
 /// | `next_line` | `read` and `close` of Lua's files, the file, closing at its end, formats |
 ///
 /// # Errors
@@ -49,6 +50,7 @@ pub(super) fn function(
         "read" => read,
         "read_in" => read_in,
         "next_line" => next_line,
+        "time" => time,
         other => return Err(mlua::Error::runtime(format!("there is no C function {other}"))),
     };
     let address =
@@ -266,6 +268,23 @@ unsafe extern "C-unwind" fn read_in(state: *mut lua_State) -> c_int {
         ffi::lua_pushvalue(state, ffi::lua_upvalueindex(5));
         ffi::lua_replace(state, 1);
         call_library(state, 4)
+    }
+}
+
+/// `os.time`.
+unsafe extern "C-unwind" fn time(state: *mut lua_State) -> c_int {
+    // SAFETY: plain use of the Lua API within its stack discipline.
+    unsafe {
+        if ffi::lua_isnoneornil(state, 1) != 0 {
+            let milliseconds = host(state).setup.borrow().clock.milliseconds();
+            ffi::lua_pushinteger(state, milliseconds.div_euclid(1000));
+            return 1;
+        }
+        let count = ffi::lua_gettop(state);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
+        ffi::lua_insert(state, 1);
+        ffi::lua_call(state, count, ffi::LUA_MULTRET);
+        ffi::lua_gettop(state)
     }
 }
 

@@ -162,7 +162,11 @@ unsafe fn text<'a>(state: *mut lua_State, at: c_int) -> Option<&'a [u8]> {
 unsafe fn plain_length(state: *mut lua_State, at: c_int) -> Option<i64> {
     // SAFETY: `luaL_getmetafield` pushes one value if it finds any.
     unsafe {
-        for field in [c"__index", c"__newindex", c"__len"] {
+        let has_metatable = ffi::lua_getmetatable(state, at) != 0;
+        if has_metatable {
+            ffi::lua_pop(state, 1);
+        }
+        for field in [c"__index", c"__newindex", c"__len"].iter().filter(|_| has_metatable) {
             if ffi::luaL_getmetafield(state, at, field.as_ptr()) != ffi::LUA_TNIL {
                 ffi::lua_pop(state, 1);
                 return None;

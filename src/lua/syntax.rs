@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua};
+use textwrap::core::display_width;
 
 use crate::error::{Error, Kind, Result};
 
@@ -42,7 +43,7 @@ fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
     let line = String::from_utf8_lossy(line);
     let shown = line.trim_end().replace('\t', " ");
     let column = token.and_then(|token| column(lua, source, name, number, token, message));
-    let column = column.unwrap_or_else(|| shown.chars().count());
+    let column = column.unwrap_or_else(|| display_width(&shown));
     let gutter = number.to_string();
     let blank = " ".repeat(gutter.len());
     let caret = " ".repeat(column);
@@ -62,7 +63,12 @@ fn parse<'a>(message: &'a str, name: &str) -> Option<(usize, Option<&'a str>)> {
     Some((number, token.filter(|token| *token != "<eof>")))
 }
 
-/// Column (in characters) of the token: its first occurrence in the line after which the truncated
+/// Byte that Lua shows by its number, as in `<\\195>`.
+fn byte_of(token: &str) -> Option<u8> {
+    token.strip_prefix("<\\")?.strip_suffix('>')?.parse().ok()
+}
+
+/// Column (on a screen) of the token: its first occurrence in the line after which the truncated
 /// text gives the same error.
 fn column(
     lua: &Lua,
@@ -76,8 +82,10 @@ fn column(
         source.split_inclusive(|byte| *byte == b'\n').take(number - 1).map(<[u8]>::len).sum();
     let line_end =
         source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |n| start + n);
-    let line = std::str::from_utf8(&source[start..line_end]).ok()?;
-    let places: Vec<_> = line.match_indices(token).map(|(at, _)| at).collect();
+    let line = &source[start..line_end];
+    let byte = byte_of(token).map(|byte| [byte]);
+    let token = byte.as_ref().map_or(token.as_bytes(), <[u8; 1]>::as_slice);
+    let places: Vec<_> = memchr::memmem::find_iter(line, token).collect();
     let complains = |at: usize| {
         let cut = &source[..start + at + token.len()];
         compile(lua, cut, name).is_err_and(|again| again == message)
@@ -85,7 +93,7 @@ fn column(
     // All occurrences from the right one on give the error, so a binary search suffices.
     let first = places.partition_point(|at| !complains(*at));
     let at = places.get(first).filter(|at| complains(**at))?;
-    Some(line[..*at].chars().count())
+    Some(display_width(&String::from_utf8_lossy(&line[..*at]).replace('\t', " ")))
 }
 
 #[cfg(test)]
@@ -98,7 +106,15 @@ mod tests {
     fn the_place_of_an_error_is_found_among_many_that_look_alike() {
         let lua = Lua::new();
         // A compilation for each occurrence would take minutes.
-        for (text, column) in [("a a", 2), (&format!("{}a a", "a=a ".repeat(50_000)), 200_002)] {
+        for (text, column) in [
+            ("a a", 2),
+            (&format!("{}a a", "a=a ".repeat(50_000)), 200_002),
+            // A wide character takes two columns, an accent of its own none.
+            ("x = '\u{65e5}\u{672c}' a", 9),
+            ("x = 'e\u{301}' a", 8),
+            // Lua shows the first byte of a letter beyond ASCII by its number.
+            ("local x = gr\u{f6}\u{df}e", 12),
+        ] {
             let error = load(&lua, text.as_bytes(), "a.lua").expect_err("no Lua");
             let caret = error.hints[0].lines().last().expect("a line of the caret");
             assert_eq!(caret.len(), "    | ".len() + column + 1, "{}", error.message);
