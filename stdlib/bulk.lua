@@ -118,7 +118,14 @@ end
 
 -- Function that returns the next item, and the number of items if it is known.
 local function open(source, name)
-  if host.is_callable(source) then
+  local uncalled = host.is_entry[source]
+  if uncalled then
+    host.fail(
+      "argument",
+      name .. ": the source is the function " .. uncalled .. " itself, not what it returns",
+      "call it: " .. uncalled .. "()"
+    )
+  elseif host.is_callable(source) then
     return source, nil
   elseif type(source) ~= "table" or (rawlen(source) == 0 and next(source) ~= nil) then
     host.fail(
@@ -183,6 +190,13 @@ end
 -- Work on the items of `source`. `settle(at, value)` receives the result of the function for the
 -- item at that place, nil for one that failed or was skipped.
 local function new_work(name, source, options, f, settle)
+  if host.is_callable(options) then
+    host.fail(
+      "argument",
+      name .. ": the options are missing: a table between the items and the function",
+      "write " .. name .. "(items, {}, function(item) … end)"
+    )
+  end
   local limit, label, stops = options_of(name, options)
   if not host.is_callable(f) then
     host.fail("argument", name .. ": the last argument must be a function, got " .. type(f))

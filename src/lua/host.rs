@@ -19,10 +19,11 @@ use super::convert;
 use super::driver::{self, Driver};
 use super::fakes::Fakes;
 use super::manifest;
+use super::mistakes::{self, Sources};
 use super::net;
 use super::open_beneath::Beneath;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Timer, VmConfig, page, processes, source, stoppable, usage};
+use super::{Declared, Output, Timer, VmConfig, page, processes, source, stoppable, syntax, usage};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::files::read_set::Fingerprint;
@@ -45,6 +46,8 @@ pub(super) struct Host {
     pub opening: RefCell<Option<OwnedFd>>,
     /// Timers that stop the script; they end with it.
     pub timers: RefCell<Vec<Timer>>,
+    /// Texts of the chunks that scripts consist of, for hints.
+    pub sources: RefCell<Sources>,
 }
 
 impl Host {
@@ -776,11 +779,13 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             return Ok(LuaValue::Nil);
         };
         let found = lua.create_table().map_err(|error| internal(&error))?;
+        host.sources.borrow_mut().keep(&path.display().to_string(), &source);
         let set = found.set("path", path.display().to_string());
         set.and_then(|()| found.set("source", lua.create_string(source)?))
             .map_err(|error| internal(&error))?;
         Ok(LuaValue::Table(found))
     })?;
+    hints(lua, host, table)?;
     // The second argument is the name of the duration in errors.
     add(lua, host, fallible, "seconds", |_, _, args| {
         let what = match args.get(1) {
@@ -828,6 +833,28 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(regex.map(|regex| regex.is_match(&text)).ok())
     })?;
     table.set("matches", matches)
+}
+
+/// Hints for common mistakes.
+fn hints(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
+    let shared = Rc::clone(host);
+    let hint = move |_: &Lua, given: (LuaString, LuaString, usize, Table, Table)| {
+        let (problem, chunk, line, globals, pristine) = given;
+        let place = (&*chunk.to_string_lossy(), line);
+        let problem = problem.to_string_lossy();
+        Ok(shared.sources.borrow_mut().hint(&problem, place, &globals, &pristine))
+    };
+    table.set("hint_for", lua.create_function(hint)?)?;
+    let missing = |_: &Lua, (module, name, fields): (String, String, Table)| {
+        Ok(mistakes::missing_field(&module, &name, &fields))
+    };
+    table.set("missing_field", lua.create_function(missing)?)?;
+    let module = |_: &Lua, name: LuaString| Ok(mistakes::missing_module(&name.to_string_lossy()));
+    table.set("missing_module", lua.create_function(module)?)?;
+    let syntax = |lua: &Lua, (source, name, message): (LuaString, String, LuaString)| {
+        Ok(syntax::hint(lua, &source.as_bytes(), &name, &message.to_string_lossy()))
+    };
+    table.set("syntax_hint", lua.create_function(syntax)?)
 }
 
 /// File of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder,

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua};
 
+use super::mistakes::{self, MAX_SOURCE, SyntaxProblem};
 use crate::error::{Error, Kind, Result};
 
 /// Compiles a script. Skips a byte-order mark and a first line that starts with `#`, as the `lua`
 /// program does.
 ///
 /// # Errors
-/// A script error with the line, its text, and a caret under the offending token.
+/// A script error with the line, its text, a caret under the offending token, and a hint for a
+/// common mistake.
 pub fn load(lua: &Lua, source: &[u8], name: &str) -> Result<Function> {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     let source: Cow<[u8]> = if source.starts_with(b"#") {
@@ -42,11 +44,40 @@ fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
     let line = String::from_utf8_lossy(line);
     let shown = line.trim_end().replace('\t', " ");
     let column = token.and_then(|token| column(lua, source, name, number, token, message));
+    let mistake = mistake(lua, source, name, message, (number, column));
     let column = column.unwrap_or_else(|| shown.chars().count());
     let gutter = number.to_string();
     let blank = " ".repeat(gutter.len());
     let caret = " ".repeat(column);
-    error.hint(format!("\n  {gutter} | {shown}\n  {blank} | {caret}^"))
+    let error = error.hint(format!("\n  {gutter} | {shown}\n  {blank} | {caret}^"));
+    mistake.into_iter().fold(error, Error::hint)
+}
+
+/// Hint for a module with a syntax error, whose message is that of Lua.
+pub fn hint(lua: &Lua, source: &[u8], name: &str, message: &str) -> Option<String> {
+    let (number, token) = parse(message, name)?;
+    let column = token.and_then(|token| column(lua, source, name, number, token, message));
+    mistake(lua, source, name, message, (number, column))
+}
+
+/// Hint for the mistake behind a syntax error. Without a column it is at the end of its line.
+fn mistake(
+    lua: &Lua,
+    source: &[u8],
+    name: &str,
+    message: &str,
+    (number, column): (usize, Option<usize>),
+) -> Option<String> {
+    let source = std::str::from_utf8(source).ok().filter(|text| text.len() <= MAX_SOURCE)?;
+    let start: usize = source.split_inclusive('\n').take(number - 1).map(str::len).sum();
+    let line = source[start..].split('\n').next().unwrap_or_default();
+    let in_line = column.and_then(|column| line.char_indices().nth(column)).map(|(at, _)| at);
+    let place = start + in_line.unwrap_or(line.len());
+    let compile = |text: &str| {
+        let message = compile(lua, text.as_bytes(), name).err()?;
+        Some(parse(&message, name).map_or(1, |(line, _)| line))
+    };
+    mistakes::syntax_hint(&SyntaxProblem { source, message, place, compile: &compile })
 }
 
 /// Line of a syntax error and the offending token: `name:LINE: … near 'TOKEN'`.
