@@ -145,7 +145,7 @@ fn a_caught_error_has_its_hint_and_a_hint_knows_modules_and_tasks() {
     let out = String::from_utf8_lossy(&ran.stdout);
     let lines: Vec<_> = out.lines().collect();
     let [fields, syntax, inner, failed] = lines[..] else { panic!("{ran:?}") };
-    assert_eq!(fields, "Tags is AWS's name; here the field is called tags");
+    assert_eq!(fields, "Tags is AWS's name; a profile or role has it as tags");
     assert_eq!(syntax, "Lua has no `+=`: x = x + …");
     assert!(inner.contains("attempt to index a nil value (field 'y')"), "{inner}");
     assert_eq!(failed, "did you mean print?");

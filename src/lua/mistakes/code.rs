@@ -1,6 +1,7 @@
 //! Text of a script around the line of an error.
 
 use super::super::tokens::{Token, TokenKind, tokens};
+use super::MAX_NAMES;
 
 /// Text of a script, and the line of an error in it.
 pub(super) struct Code<'a> {
@@ -118,6 +119,29 @@ impl<'a> Code<'a> {
             .take_while(|at| self.is_name(*at) || self.text(*at) == ".")
             .last()?;
         Some((variables, (after + 1..=last).map(|at| self.text(at)).collect()))
+    }
+
+    /// Names of all locals and parameters.
+    pub fn declared(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for at in 0..self.tokens.len() {
+            let (start, is_list) = match self.text(at) {
+                "local" if self.text(at + 1) == "function" => (at + 1, false),
+                "local" | "for" => (at, true),
+                "function" => {
+                    let is_name =
+                        |at: &usize| self.is_name(*at) || matches!(self.text(*at), "." | ":");
+                    ((at + 1..self.tokens.len()).find(|at| !is_name(at)).unwrap_or(at), true)
+                }
+                _ => continue,
+            };
+            let found = if is_list { self.variables(start).0 } else { vec![self.text(start + 1)] };
+            names.extend(found.into_iter().map(str::to_owned));
+            if names.len() > MAX_NAMES {
+                break;
+            }
+        }
+        names
     }
 
     /// Variables of a `for`, and the token after them.

@@ -66,7 +66,7 @@ fn attempt(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> O
         "call a nil value" => variable.and_then(|variable| call_nil(raised, variable)),
         "call a table value" => Some(call_table(raised, variable?)?),
         "call a string value" | "call a number value" | "call a boolean value" => {
-            let Variable { kind: "field" | "local", name } = variable? else { return None };
+            let Variable { kind: "field", name } = variable? else { return None };
             Some(format!("{name} is a value, not a function: write it without ()"))
         }
         "index a number value" => {
@@ -80,8 +80,8 @@ fn attempt(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> O
         }
         "index a function value" => index_function(raised, variable),
         "get length of a function value" => Some(
-            "an iterator has no length: count in a loop, or use #list of a list, such as a page of \
-             iam.profiles.list()"
+            "a function has no length: count what an iterator gives in a loop, or use #list of a \
+             list, such as a page of iam.profiles.list()"
                 .into(),
         ),
         "compare two table values" => Some(
@@ -97,9 +97,7 @@ fn attempt(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> O
             let Variable { name, .. } = variable?;
             Some(format!("{name} is a function: call it, with ()"))
         }
-        "concatenate a boolean value" => {
-            Some("tostring(x) makes text of a truth value".into())
-        }
+        "concatenate a boolean value" => Some("tostring(x) makes text of a truth value".into()),
         _ if what.ends_with(" a nil value") => nil(raised, what, variable),
         _ if what.contains(" 'string'") => Some(text_arithmetic(what)),
         _ if what.starts_with("compare ") => compare(what),
@@ -109,12 +107,13 @@ fn attempt(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> O
 
 /// Hint for an operator on a text: `add a 'string' with a 'string'`.
 fn text_arithmetic(what: &str) -> String {
+    const NUMBER: &str = "tonumber(text) makes a number of a text";
     if what.starts_with("add ") {
-        "+ adds numbers; .. joins texts: \"a\" .. b".into()
+        format!("+ adds numbers; .. joins texts: \"a\" .. b; {NUMBER}")
     } else if what.starts_with("mod ") {
-        "string.format(\"%d of %d\", a, b) puts values into a text".into()
+        format!("string.format(\"%d of %d\", a, b) puts values into a text; {NUMBER}")
     } else {
-        "tonumber(text) makes a number of a text".into()
+        NUMBER.into()
     }
 }
 
@@ -124,7 +123,10 @@ fn compare(what: &str) -> Option<String> {
         ("number", "string") | ("string", "number") => {
             Some("tonumber(text) makes a number of a text".into())
         }
-        ("nil", _) | (_, "nil") => {
+        ("nil", "string") | ("string", "nil") => {
+            Some("one of the two has no value; (x or \"\") gives it one".into())
+        }
+        ("nil", "number") | ("number", "nil") => {
             Some("one of the two has no value; (x or 0) gives it one".into())
         }
         _ => None,
@@ -133,7 +135,7 @@ fn compare(what: &str) -> Option<String> {
 
 fn call_nil(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Option<String> {
     match kind {
-        "global" => Some(global(raised, name)),
+        "global" => Some(global(raised, name, true)),
         "field" => {
             let base = raised.base_of(name, ".");
             let library = base.as_deref().filter(|base| LIBRARIES.contains(base));
@@ -162,7 +164,7 @@ fn call_nil(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Optio
 
 fn call_table(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Option<String> {
     if kind == "for iterator" {
-        return Some(if raised.has(&["in", "iam"]) {
+        return Some(if raised.has(&[".", "list", "("]) || raised.has(&[".", "list", "{"]) {
             "list() returns one page, a table; for p in iam.profiles.each() do goes through all"
                 .into()
         } else {
@@ -181,11 +183,11 @@ fn call_table(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Opt
 
 fn index_function(raised: &Raised<'_>, variable: Option<Variable<'_>>) -> Option<String> {
     let Some(Variable { kind, name }) = variable else {
-        return Some(
+        return raised.has(&["ipairs", "("]).then(|| {
             "ipairs takes a list; an iterator stands in the loop itself: for p in \
              iam.profiles.each() do"
-                .into(),
-        );
+                .to_owned()
+        });
     };
     if let Some((_, iterator)) = raised.code.as_ref().and_then(|code| code.loop_of(name))
         && matches!(iterator.rsplit_once('.'), Some((_, "each" | "pages")))
@@ -203,7 +205,7 @@ fn nil(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> Optio
         return joins.then(|| "(x or \"\") gives nil a text; tostring(x) shows it".to_owned());
     };
     let specific = match kind {
-        "global" => Some(global(raised, name)),
+        "global" => Some(global(raised, name, false)),
         "field" => field(raised, name),
         "local" | "upvalue" => value_of(raised, name),
         _ => None,
@@ -225,15 +227,25 @@ fn nil(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> Optio
 }
 
 /// Hint for a global without a value.
-fn global(raised: &Raised<'_>, name: &str) -> String {
+fn global(raised: &Raised<'_>, name: &str, is_called: bool) -> String {
     if let Some(line) = raised.code.as_ref().and_then(|code| code.local_function_below(name)) {
         return format!("`local function {name}` stands below, in line {line}: move it up");
     }
-    if let Some(advice) = words::advice(words::GLOBALS, name) {
+    let function = if is_called { words::advice(words::FUNCTIONS, name) } else { None };
+    if let Some(advice) = function.or_else(|| words::advice(words::GLOBALS, name)) {
         return format!("there is no {name}; {advice}");
     }
-    if let Some(near) = near(name, &raised.globals) {
+    // A variable of the script whose name is misspelt.
+    let mut known = raised.globals.clone();
+    known.extend(raised.code.iter().flat_map(Code::declared));
+    if let Some(near) = near(name, &known) {
         return format!("did you mean {near}?");
+    }
+    if matches!(name, "profiles" | "roles") {
+        return format!("did you mean iam.{name}?");
+    }
+    if !is_called {
+        return format!("nothing has given {name} a value before this line");
     }
     if let Some(module) = module_with(name) {
         return format!("did you mean {module}.{name}?");
@@ -244,7 +256,7 @@ fn global(raised: &Raised<'_>, name: &str) -> String {
 /// Hint for a field without a value.
 fn field(raised: &Raised<'_>, name: &str) -> Option<String> {
     if let Some(own) = words::advice(words::AWS_FIELDS, name) {
-        return Some(format!("{name} is AWS's name; here the field is called {own}"));
+        return Some(format!("{name} is AWS's name; a profile or role has it as {own}"));
     }
     if words::AWS_ANSWERS.contains(&name) {
         return Some(format!("the result is the record itself, without an outer {name}"));
@@ -252,7 +264,7 @@ fn field(raised: &Raised<'_>, name: &str) -> Option<String> {
     match name {
         "tags" => Some(WITHOUT_TAGS.into()),
         "role" => Some(
-            "role is nil for a profile without a role: (profile.role or \"none\"), or test it \
+            "a profile without a role has no role field: (profile.role or \"none\"), or test it \
              first"
                 .into(),
         ),
@@ -268,8 +280,8 @@ fn field(raised: &Raised<'_>, name: &str) -> Option<String> {
     }
 }
 
-const WITHOUT_TAGS: &str = "a listing has no tags: iam.profiles.each { with_tags = true } loads \
-                            them, iam.profiles.tags(name) those of one";
+const WITHOUT_TAGS: &str = "a profile from a listing has no tags: iam.profiles.each { with_tags = \
+                            true } loads them, iam.profiles.tags(name) those of one";
 
 /// Hint for a local without a value, from the statement that gave it one.
 fn value_of(raised: &Raised<'_>, name: &str) -> Option<String> {

@@ -35,6 +35,9 @@ pub fn hint(problem: &SyntaxProblem<'_>) -> Option<String> {
         .or_else(|| text.missing())
 }
 
+const FUNCTION: &str = "a function is written function(x) return … end";
+const BLOCKS: &str = "a block is written `if … then … end`, `for … do … end`, `function(…) … end`";
+
 struct Text<'a> {
     problem: &'a SyntaxProblem<'a>,
     /// All tokens.
@@ -115,8 +118,7 @@ impl<'a> Text<'a> {
             (_, "!", next) if next.starts_with('=') => "`~=` means \"not equal\" in Lua".into(),
             (_, "!", _) => "`not` negates in Lua".into(),
             ("==" | "~=", "=", _) => "`==` compares, `~=` means \"not equal\"".into(),
-            (_, "=", ">") => "a function is written function(x) return … end".into(),
-            ("=", ">", _) => "a function is written function(x) return … end".into(),
+            (_, "=", ">") | ("=", ">", _) => FUNCTION.into(),
             ("=", "<", _) => "\"at most\" is written `<=`".into(),
             ("<", ">", _) => "`~=` means \"not equal\" in Lua".into(),
             ("*", "*", _) => "a power is written x ^ y".into(),
@@ -226,7 +228,7 @@ impl<'a> Text<'a> {
                 Some("Lua has no classes; tables hold data and functions".into())
             }
             "new" if declares => Some(format!("Lua has no `new`: {token}(…)")),
-            "lambda" => Some("a function is written function(x) return … end".into()),
+            "lambda" => Some(FUNCTION.into()),
             "foreach" | "forEach" => Some("for _, x in ipairs(list) do … end".into()),
             "for" if token == "(" => Some("a loop that counts is written for i = 1, 10 do".into()),
             _ if self.says("malformed number near") && self.says("..") => {
@@ -284,14 +286,13 @@ impl<'a> Text<'a> {
         let first = self.text(self.first_on_line(at));
         let misses_condition_end = self.says("'then' expected") || self.says("'do' expected");
         let conditions = ["if", "elseif", "while", "until"];
-        if token == "=" && (misses_condition_end || conditions.contains(&first)) {
+        let in_condition = self.says("')' expected") && conditions.contains(&first);
+        if token == "=" && (misses_condition_end || in_condition) {
             return Some("`==` compares; `=` assigns".into());
         }
         if token == "=" && self.says("')' expected") && self.is_in_parameters(at) {
             return Some(format!("a parameter has no default: {before} = {before} or …, inside"));
         }
-        const BLOCKS: &str = "a block is written `if … then … end`, `for … do … end`, `function(…) \
-                              … end`";
         let opens_block = matches!(before, ")" | "else" | "then" | "do");
         if token == "{" && (misses_condition_end || opens_block) {
             return Some(BLOCKS.into());
@@ -311,7 +312,7 @@ impl<'a> Text<'a> {
             return Some(BLOCKS.into());
         }
         let ends_early = self.says("'end' expected") || self.says("<eof> expected");
-        if ends_early && token != "end" && at < self.code.len() {
+        if ends_early && token != "end" && at < self.code.len() && self.begins_statement() {
             let statement = (0..at).rev().take_while(|at| {
                 let ends = ["then", "do", "else", "end", "until", "repeat", "function"];
                 !ends.contains(&self.text(*at))
@@ -331,9 +332,18 @@ impl<'a> Text<'a> {
         None
     }
 
+    /// Check for a name or keyword at the beginning of a line, or after a `;`.
+    fn begins_statement(&self) -> bool {
+        let is_word = self.is_name(self.at) || self.kind(self.at) == Some(TokenKind::Keyword);
+        is_word && (self.begins_line(self.at) || self.before(1) == ";")
+    }
+
     /// Word and line of "(to close 'if' at line 2)" in the message.
     fn opener(&self) -> Option<(&'a str, usize)> {
-        let (_, rest) = self.problem.message.split_once("(to close '")?;
+        let Some((_, rest)) = self.problem.message.split_once("(to close '") else {
+            // Lua names no line that is that of the error.
+            return self.says("'}' expected").then(|| ("{", self.line_of(self.at)));
+        };
         let (word, rest) = rest.split_once("' at line ")?;
         Some((word, rest.split(')').next()?.parse().ok()?))
     }
@@ -391,6 +401,13 @@ impl<'a> Text<'a> {
             "{" if self.at < self.code.len() && self.starts_field() => {
                 Some("fields of a table are separated by commas: one is missing before this".into())
             }
+            "{" if self.text(self.at) == "="
+                && self.at.checked_sub(1).is_some_and(|at| self.is_text(at)) =>
+            {
+                let key = self.before(1);
+                Some(format!("a key that is no name stands in brackets: [{key}] = …"))
+            }
+            "{" if self.at < self.code.len() => None,
             "(" | "[" | "{" => Some(format!("the `{opener}` of line {line} is not closed")),
             _ => None,
         }

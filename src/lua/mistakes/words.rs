@@ -1,12 +1,24 @@
 //! Names that scripts use by habit, with the name or construct that Lua or this program has.
 
-/// Globals of other languages and of earlier versions of Lua.
+/// Values of other languages.
 pub(super) const GLOBALS: &[(&[&str], &str)] = &[
-    (&["null", "None", "NULL", "Nil", "undefined", "NaN"], "in Lua it is nil"),
+    (&["null", "None", "NULL", "Nil", "undefined"], "in Lua it is nil"),
     (&["True", "TRUE"], "in Lua it is true"),
     (&["False", "FALSE"], "in Lua it is false"),
-    (&["len", "strlen", "count", "sizeof"], "#x is the length of an array or text"),
-    (&["console", "printf", "println", "puts", "echo", "puts"], "print(…) prints a line"),
+    (&["console"], "print(…) prints a line"),
+    (&["JSON", "Json"], "json.encode and json.decode are for JSON"),
+    (&["argv", "args", "ARGV"], "the words of the command line are in arg[1], arg[2], …"),
+    (&["ENV", "environ"], "os.getenv(\"NAME\") reads a variable, with --allow-env"),
+    (&["sys"], "the words of the command line are in arg, and os.exit ends the script"),
+    (&["boto3", "aws", "AWS"], "the calls to AWS are in iam, such as iam.profiles.get"),
+    (&["bit32", "bit"], "Lua has operators for bits: & | ~ << >>"),
+    (&["self"], "self is there only in a function that is defined and called with `:`"),
+];
+
+/// Functions of other languages and of earlier versions of Lua.
+pub(super) const FUNCTIONS: &[(&[&str], &str)] = &[
+    (&["len", "strlen", "count", "sizeof"], "#x is the length of a list or text"),
+    (&["printf", "println", "puts", "echo"], "print(…) prints a line"),
     (&["str", "toString", "String"], "tostring(x) makes text of a value"),
     (&["int", "float", "Number", "parseInt"], "tonumber(x) makes a number of text"),
     (&["sleep", "wait"], "time.sleep(\"1s\") waits"),
@@ -19,21 +31,9 @@ pub(super) const GLOBALS: &[(&[&str], &str)] = &[
     (&["module"], "a module is a file that returns a table; require(\"name\") loads it"),
     (
         &["dofile", "loadfile", "import", "include"],
-        "require(\"name\") loads name.lua, beside the \
-     script",
+        "require(\"name\") loads name.lua, beside the script",
     ),
-    (&["JSON", "Json"], "json.encode and json.decode are for JSON"),
-    (&["argv", "args", "ARGV"], "the words of the command line are in arg[1], arg[2], …"),
-    (
-        &["env", "ENV", "environ", "getenv"],
-        "os.getenv(\"NAME\") reads a variable, with --allow-env",
-    ),
-    (&["sys"], "the words of the command line are in arg, and os.exit ends the script"),
-    (&["boto3", "aws", "AWS", "client"], "the calls to AWS are in iam, such as iam.profiles.get"),
-    (&["profiles", "instance_profiles"], "it is iam.profiles"),
-    (&["roles"], "it is iam.roles"),
-    (&["bit32", "bit"], "Lua has operators for bits: & | ~ << >>"),
-    (&["self"], "self is there only in a function that is defined and called with `:`"),
+    (&["getenv"], "os.getenv(\"NAME\") reads a variable, with --allow-env"),
 ];
 
 /// Functions of other languages, or of earlier versions, in Lua's own libraries.
@@ -108,7 +108,7 @@ pub(super) const MODULE_FIELDS: &[((&str, &str), &str)] = &[
     (("iam.profiles", "remove_tags"), "iam.profiles.untag(name, { \"Key\" }) removes tags"),
 ];
 
-/// Modules of LuaRocks, with what takes their place.
+/// Modules of `LuaRocks`, with what takes their place.
 pub(super) const MODULES: &[(&[&str], &str)] = &[
     (
         &["cjson", "cjson.safe", "dkjson", "rapidjson", "lunajson"],
