@@ -122,8 +122,14 @@ end
 -- Environment of the program's own modules: the globals before any script ran, and each other.
 local pristine
 
+-- Upper bound on the message of an error of Lua, with the position.
+local MAX_PROBLEM = 1000
+
 -- Adds a hint for a common mistake to an error of Lua, and the position if it has none.
 local function add_hint(e, level)
+  if #e.message > MAX_PROBLEM then
+    return
+  end
   local place, info = where(level + 1)
   -- An error that was caught and raised again names the line of the first time.
   local name, line, text = match(e.message, "^([^\n]-):(%d+): (.*)$")

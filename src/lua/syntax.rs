@@ -69,7 +69,8 @@ fn mistake(
     (number, column): (usize, Option<usize>),
 ) -> Option<String> {
     let source = std::str::from_utf8(source).ok().filter(|text| text.len() <= MAX_SOURCE)?;
-    let start: usize = source.split_inclusive('\n').take(number - 1).map(str::len).sum();
+    let start: usize =
+        source.split_inclusive('\n').take(number.saturating_sub(1)).map(str::len).sum();
     let line = source[start..].split('\n').next().unwrap_or_default();
     let in_line = column.and_then(|column| line.char_indices().nth(column)).map(|(at, _)| at);
     let place = start + in_line.unwrap_or(line.len());
@@ -103,8 +104,11 @@ fn column(
     token: &str,
     message: &str,
 ) -> Option<usize> {
-    let start: usize =
-        source.split_inclusive(|byte| *byte == b'\n').take(number - 1).map(<[u8]>::len).sum();
+    let start: usize = source
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(number.saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
     let line_end =
         source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |n| start + n);
     let line = std::str::from_utf8(&source[start..line_end]).ok()?;

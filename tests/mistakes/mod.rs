@@ -121,6 +121,32 @@ fn modules_of_the_program_are_strict_and_remain_tables() {
 }
 
 #[test]
+fn a_hostile_script_gets_an_error_as_any_other() {
+    let home = Home::new();
+    let run = |code: &str| home.run(&["-e", code]);
+    // Names that are no text, very many names, and nothing of what the program uses.
+    run("_G['\\255'] = 1 _G[1.5] = 1 _G[true] = {} pritn()").ends(1, "did you mean print?");
+    run("for i = 1, 1e5 do _G['pri' .. i] = i end pritn()").ends(1, "(global 'pritn')");
+    run("for name in pairs(_G) do if name ~= '_G' then _G[name] = nil end end pritn()")
+        .ends(1, "attempt to call a nil value (global 'pritn')");
+    run("_G, require, string, host = nil pritn()").ends(1, "did you mean print?");
+    run("setmetatable(_G, { __index = function() error('no') end }) local x = json.parse")
+        .ends(1, "");
+    let long = "error('attempt to index a nil value (global \\'' .. ('x'):rep(1e7) .. '\\')', 0)";
+    let ran =
+        run(&format!("local ok, err = try(function() {long} end) print(#err.message, err.hint)"));
+    assert_eq!(ran.out, "10000040\tnil\n");
+    run("error('attempt to call a nil value (global \\'\\27[2J\\')', 0)").ends(1, "\\x1b[2J");
+    // The metatables of modules cannot be reached.
+    let closed = "assert(getmetatable(iam) == false and getmetatable(json) == false) \
+                  assert(not pcall(setmetatable, iam, {}))";
+    run(closed).ends(0, "");
+    // An endless search of names can be stopped.
+    let endless = "while true do try(function() return iam.profiles.nothing_of_that_name end) end";
+    home.run(&["--timeout", "1s", "-e", endless]).ends(1, "timeout");
+}
+
+#[test]
 fn a_caught_error_has_its_hint_and_a_hint_knows_modules_and_tasks() {
     let home = Home::new();
     home.write("lib.lua", "local M = {}\nfunction M.f(x)\n  return x.Tags.Owner\nend\nreturn M\n");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use mlua::{Table, Value as LuaValue};
 
-use crate::{spec, stdlib};
+use crate::{iam, spec, stdlib};
 pub(super) use syntax::{SyntaxProblem, hint as syntax_hint};
 
 /// Upper bound on the text in which a mistake is searched for.
@@ -97,7 +97,22 @@ pub(super) fn missing_field(module: &str, name: &str, fields: &Table) -> Option<
     if let Some((_, advice)) = of_other_languages {
         return Some((*advice).to_owned());
     }
-    near(name, &names_in(fields)).map(|near| format!("did you mean {module}.{near}?"))
+    let near = near(name, &names_in(fields)).map(|near| format!("did you mean {module}.{near}?"));
+    let is_iam = module.split('.').next() == Some("iam");
+    near.or_else(|| of_action(name).filter(|_| is_iam).map(|own| format!("it is {own}")))
+}
+
+/// Function for an AWS action, as AWS or its SDKs spell it: `ListInstanceProfiles`,
+/// `list_instance_profiles`.
+fn of_action(name: &str) -> Option<String> {
+    let plain = |name: &str| name.replace('_', "").to_lowercase();
+    let name = plain(name);
+    let mut entries = iam::registry();
+    let entry = entries.find(|entry| {
+        let mut actions = entry.spec.actions.iter();
+        actions.any(|action| plain(action.name) == name)
+    });
+    entry.map(|entry| entry.spec.lua_name())
 }
 
 /// Hint for `require` of a module that there is not.
@@ -130,4 +145,66 @@ fn module_with(name: &str) -> Option<&'static str> {
         source.contains(&format!("\nfunction {module}.{name}("))
     };
     stdlib::modules().into_iter().find(defines)
+}
+
+#[cfg(test)]
+mod tests {
+    use mlua::Lua;
+
+    use super::super::syntax;
+    use super::{code, of_action, runtime};
+
+    #[test]
+    fn actions_of_aws_are_known_by_all_of_their_names() {
+        for name in ["ListInstanceProfiles", "list_instance_profiles", "listInstanceProfiles"] {
+            assert_eq!(of_action(name).as_deref(), Some("iam.profiles.list"), "{name}");
+        }
+        assert_eq!(of_action("TagRole").as_deref(), Some("iam.roles.tag"));
+        assert_eq!(of_action("ListBuckets"), None);
+    }
+
+    #[test]
+    fn no_text_is_too_strange_for_a_hint() {
+        const PIECES: [&str; 46] = [
+            "a", "b", "iam", ".", ":", ",", "=", "==", "!", "+", "-", "--", "//", "..", "?", "#",
+            "(", ")", "{", "}", "[", "]", "if", "then", "else", "end", "for", "in", "do", "local",
+            "function", "return", "continue", "elif", "'", "\"", "é", "\n", "\n", " ", " ", " ",
+            "1", "tags", "each", "[[",
+        ];
+        const PROBLEMS: [&str; 12] = [
+            "attempt to call a nil value (global 'a')",
+            "attempt to call a nil value (field 'b')",
+            "attempt to call a nil value (method 'a')",
+            "attempt to call a table value (for iterator 'for iterator')",
+            "attempt to index a nil value (local 'a')",
+            "attempt to index a number value (local 'b')",
+            "attempt to index a function value (local 'a')",
+            "attempt to concatenate a nil value (field 'tags')",
+            "attempt to compare nil with number",
+            "bad argument #1 to 'upper' (string expected, got no value)",
+            "bad argument #1 to 'for iterator' (table expected, got nil)",
+            "bad 'for' limit (number expected, got nil)",
+        ];
+        let lua = Lua::new();
+        let mut random = fastrand::Rng::with_seed(11);
+        let mut hints = 0;
+        for _ in 0..3_000 {
+            let length = random.usize(0..25);
+            let source: String =
+                (0..length).map(|_| PIECES[random.usize(0..PIECES.len())]).collect();
+            for problem in PROBLEMS {
+                let hint = runtime::hint(&runtime::Raised {
+                    problem,
+                    code: Some(code::Code::new(&source, random.usize(1..5))),
+                    globals: vec!["print".into()],
+                    library: &|_| Some(vec!["upper".into()]),
+                });
+                hints += usize::from(hint.is_some());
+            }
+            if let Err(error) = syntax::load(&lua, source.as_bytes(), "a.lua") {
+                hints += usize::from(error.hints.len() > 1);
+            }
+        }
+        assert!(hints > 1_000, "{hints}");
+    }
 }

@@ -304,7 +304,13 @@ fn argument(raised: &Raised<'_>, rest: &str) -> Option<String> {
     let got = rest.strip_suffix(')')?.rsplit_once("got ")?.1;
     let strings = (raised.library)("string").unwrap_or_default();
     if number == "1" && got == "no value" && strings.iter().any(|name| name == function) {
-        let base = raised.base_of(function, ".").filter(|base| base != "string")?;
+        let base = match raised.base_of(function, ".") {
+            Some(base) if base == "string" => return None,
+            Some(base) => base,
+            // `("x").upper()`
+            None if raised.has(&[".", function, "("]) => "(…)".into(),
+            None => return None,
+        };
         return Some(format!("a method is called with `:`: {base}:{function}()"));
     }
     match (function, got) {
