@@ -118,7 +118,14 @@ end
 
 -- Function that returns the next item, and the number of items if it is known.
 local function open(source, name)
-  if host.is_callable(source) then
+  local uncalled = host.is_entry[source]
+  if uncalled then
+    host.fail(
+      "argument",
+      name .. ": the source is the function " .. uncalled .. " itself, not what it returns",
+      "call it: " .. uncalled .. "()"
+    )
+  elseif host.is_callable(source) then
     return source, nil
   elseif type(source) ~= "table" or (rawlen(source) == 0 and next(source) ~= nil) then
     host.fail(
@@ -188,7 +195,11 @@ local function new_work(name, source, options, f, settle)
   end
   local limit, label, stops = options_of(name, options)
   if not host.is_callable(f) then
-    host.fail("argument", name .. ": the last argument must be a function, got " .. type(f))
+    host.fail(
+      "argument",
+      name .. ": the last argument must be a function, got " .. type(f),
+      "write " .. name .. "(items, function(item) … end), or options between the two"
+    )
   end
   local pull, total = open(source, name)
   return setmetatable({

@@ -38,9 +38,11 @@ local type, tostring, error = type, tostring, error
 local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset =
   select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
 -- Not as methods: those are fields of the global `string`, which a script can replace.
-local byte, find, sub, gsub, utf8_len =
-  string.byte, string.find, string.sub, string.gsub, utf8.len
-local string_format, string_gmatch, math_type = string.format, string.gmatch, math.type
+local byte, find, sub, gsub, match, utf8_len =
+  string.byte, string.find, string.sub, string.gsub, string.match, utf8.len
+local string_format, string_gmatch = string.format, string.gmatch
+local math_type, tointeger = math.type, math.tointeger
+local globals = _G
 local WAIT = host.marker
 
 ----------------------------------------------------------------------------------------- Metatables
@@ -106,7 +108,8 @@ local function is_own(info)
   return sub(info.source, 1, 9) == "=[iamlua:"
 end
 
--- Script position nearest to `level`, such as "tag.lua:12"; nil outside of a script.
+-- Script position nearest to `level`, such as "tag.lua:12", and its frame; nil outside of a
+-- script.
 local function where(level)
   while true do
     local info = getinfo(level, "Sl")
@@ -114,10 +117,49 @@ local function where(level)
       return nil
     end
     if info.currentline > 0 and not is_own(info) then
-      return info.short_src .. ":" .. info.currentline
+      return info.short_src .. ":" .. info.currentline, info
     end
     level = level + 1
   end
+end
+
+-- Environment of the program's own modules: the globals before any script ran, and each other.
+local pristine
+
+-- Upper bound on the message of an error of Lua, with the position.
+local MAX_PROBLEM = 1000
+
+-- Adds a hint for a common mistake to an error of Lua, and the position if it has none.
+local function add_hint(e, level)
+  if #e.message > MAX_PROBLEM then
+    return
+  end
+  local place, info = where(level + 1)
+  -- An error that was caught and raised again names the line of the first time.
+  local name, line, text = match(e.message, "^([^\n]-):(%d+): (.*)$")
+  local is_here = name and place == name .. ":" .. line
+  text = name and text or e.message
+  -- `coroutine.wrap` puts the position of each call in front.
+  while name do
+    local inner_name, inner_line, inner_text = match(text, "^([^\n:]+):(%d+): (.*)$")
+    if not inner_name then
+      break
+    end
+    name, line, text, is_here = inner_name, inner_line, inner_text, false
+  end
+  if not (find(text, "^attempt to ") or find(text, "^bad ")) then
+    return
+  end
+  local chunk = is_here and info.source or "@" .. (name or "")
+  if not name then
+    e.where = e.where or place
+    chunk, line = info and info.source or "", info and info.currentline
+  end
+  -- All entries of a prompt have one name.
+  if chunk == "=(prompt)" and info.what ~= "main" then
+    line = nil
+  end
+  e.hint = host.hint_for(text, chunk, line and tointeger(line) or 0, globals, pristine or globals)
 end
 
 local function describe(info)
@@ -162,6 +204,7 @@ local function as_error(value, level)
     local own = find(value, "^%[iamlua:%w+%]:%d+: ") and find(value, ": ", 1, true)
     e.message = own and sub(value, own + 2) or value
     e.where = own and where(level + 1) or nil
+    add_hint(e, level + 1)
     if host.not_run and find(value, "attempt to index a nil value", 1, true) then
       e.hint = "under a plan process.run('"
         .. host.not_run
@@ -308,6 +351,9 @@ local function library(name, f)
     return finish(pcall(f, ...))
   end
 end
+local RUN_INSTEAD =
+  'process.run("PROGRAM", { "ARGUMENT" }) runs a program, with --allow-run=PROGRAM'
+local REMOVE_INSTEAD = 'process.run("rm", { path }), or "mv", does it, with --allow-run=rm'
 
 local function no_access(name, instead)
   return function()
@@ -602,7 +648,7 @@ io = {
   --- Not available in scripts: it raises an error of kind "permission". `process.run` runs
   --- programs.
   ---@param ... any
-  popen = no_access("io.popen", "process.run, with --allow-run"),
+  popen = no_access("io.popen", RUN_INSTEAD),
   --- Not available in scripts: it raises an error of kind "permission".
   ---@param ... any
   tmpfile = no_access("io.tmpfile", "io.open with --allow-write=FOLDER"),
@@ -659,16 +705,16 @@ os = {
   --- Not available in scripts: it raises an error of kind "permission". `process.run` runs
   --- programs.
   ---@param ... any
-  execute = no_access("os.execute", "process.run, with --allow-run"),
+  execute = no_access("os.execute", RUN_INSTEAD),
   --- Not available in scripts: it raises an error of kind "permission".
   ---@param ... any
-  remove = no_access("os.remove"),
+  remove = no_access("os.remove", REMOVE_INSTEAD),
   --- Not available in scripts: it raises an error of kind "permission".
   ---@param ... any
-  rename = no_access("os.rename"),
+  rename = no_access("os.rename", REMOVE_INSTEAD),
   --- Not available in scripts: it raises an error of kind "permission".
   ---@param ... any
-  tmpname = no_access("os.tmpname"),
+  tmpname = no_access("os.tmpname", "name the file; --allow-write=DIR allows its folder"),
   --- Returns `"C"`, the only locale; nil for another one.
   ---@param locale? string
   ---@param category? string
@@ -928,8 +974,7 @@ local function run_module(name, chunk, ...)
   return chunk(name, ...)
 end
 
--- Environment of the program's own modules: the globals before any script ran, and each other.
-local pristine
+-- Modules of the program for its own code.
 local own = {}
 
 local function copy_of(module)
@@ -943,6 +988,24 @@ local function copy_of(module)
   return set_metatable(copy, getmetatable(module))
 end
 
+-- Makes a module raise an error for a name that it does not have. Names that begin with `_` stay
+-- nil, because serializers and test frameworks look for them in any table.
+local function make_strict(module, name)
+  local meta = getmetatable(module) or {}
+  if type(module) ~= "table" or rawget(meta, "__index") ~= nil then
+    return module
+  end
+  meta.__index = function(self, key)
+    if type(key) ~= "string" or find(key, "^_") or not utf8_len(key) then
+      return nil
+    end
+    local hint = host.missing_field(name, key, self)
+      or "`iamlua doc " .. name .. "` lists what it has"
+    host.fail("script", name .. " has no " .. pristine.require("inspect").visible(key), hint)
+  end
+  return with_metatable(module, meta)
+end
+
 -- Module of the program, for its own code. Scripts get another table of the same functions.
 local function stdlib_module(name)
   if own[name] == nil then
@@ -950,6 +1013,7 @@ local function stdlib_module(name)
     local chunk = assert(native_load(source, "=[iamlua:" .. name .. "]", "t", pristine))
     local module = run_module(name, chunk, host)
     own[name] = copy_of(module)
+    make_strict(module, name)
     if loaded[name] == nil then
       loaded[name] = module
     end
@@ -1009,12 +1073,11 @@ function require(name)
   end
   local found = host.find_module(name, path)
   if not found then
-    local near = host.nearest(name, host.modules)
     local file = gsub(name, "%.", "/")
     host.fail(
       "script",
       "module '" .. name .. "' not found: there is no " .. file .. ".lua beside the script",
-      near and "did you mean '" .. near .. "'?" or nil
+      host.missing_module(name)
     )
   end
   return finish_module(name, run_module(name, found.chunk, found.path), found.path)
@@ -1146,6 +1209,9 @@ local function listing(...)
   return self
 end
 
+-- Functions of `iam` that scripts hold, by their names.
+host.is_entry = with_metatable({}, { __mode = "k" })
+
 -- Table of a connection for scripts, and another of the same functions for the program's own code.
 local function module_of(gate)
   local iam, own_iam = {}, {}
@@ -1171,6 +1237,7 @@ local function module_of(gate)
         return listing(host.open(gate, path, ...), kind == "pages")
       end
     end
+    host.is_entry[into[entry.name]] = "iam." .. path
     for _, whole in ipairs { iam, own_iam } do
       local part = whole
       if entry.module ~= "" then
@@ -1180,6 +1247,12 @@ local function module_of(gate)
       part[entry.name] = into[entry.name]
     end
   end
+  for name, part in next, iam do
+    if type(part) == "table" then
+      make_strict(part, "iam." .. name)
+    end
+  end
+  make_strict(iam, "iam")
   return iam, own_iam
 end
 

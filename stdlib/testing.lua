@@ -7,8 +7,8 @@
 ---
 --- Test code may change its account freely, and read files beside the test file. Failed items of
 --- `bulk` do not fail a test by themselves. Further permissions are given by the same flags as for
---- `iamlua run`, such as `--allow-run=git`. The output of a test is shown if it fails.
---- `iamlua.toml` is ignored.
+--- `iamlua run`, such as `--allow-run=git`. The output of a test is shown if it fails, with the
+--- standard error of the run that a failed expectation is about. `iamlua.toml` is ignored.
 ---
 --- Runbooks under test run no programs and touch no files of this machine, whatever their manifests
 --- ask for. They see the programs and files that `fake` defines. Their use of them is in the result
@@ -35,11 +35,11 @@ local host, offers = ...
 local type, tostring, ipairs, next, select = type, tostring, ipairs, next, select
 local pcall, xpcall, error = pcall, xpcall, error
 local setmetatable, getmetatable = setmetatable, getmetatable
-local rawget, rawlen = rawget, rawlen
+local rawget, rawlen, rawequal = rawget, rawlen, rawequal
 local find, sub, gsub, gmatch, match =
   string.find, string.sub, string.gsub, string.gmatch, string.match
 local utf8_len, utf8_offset, open_file = utf8.len, utf8.offset, io.open
-local concat, sort, unpack = table.concat, table.sort, table.unpack
+local concat, sort, unpack, table_remove = table.concat, table.sort, table.unpack, table.remove
 local math_type, tointeger, huge = math.type, math.tointeger, math.huge
 local require = require
 
@@ -87,6 +87,8 @@ local tests = {}
 local suite = { names = {}, before = {}, after = {} }
 -- Running test, and its expectations without an assertion.
 local running, open_expectations = nil, {}
+-- Runs of runbooks in it, and the run that a failed expectation is about.
+local runs, suspect = {}, nil
 
 local function no_definition(what)
   if running then
@@ -256,6 +258,59 @@ local function list()
   offer("defined", array(known))
 end
 
+-- Number of runs that are remembered, and upper bounds on the values of a result that are compared
+-- with the value of an expectation, and on the standard error that is shown.
+local MAX_RUNS, MAX_COMPARED, MAX_STDERR = 16, 2000, 4000
+
+-- Returns true if a value is in the result of a run, or the length of an array there.
+local function is_in(result, value)
+  local seen, left = {}, MAX_COMPARED
+  local function holds(inner)
+    left = left - 1
+    if left < 0 or rawequal(inner, value) then
+      return left >= 0
+    elseif type(inner) ~= "table" or seen[inner] then
+      return false
+    end
+    seen[inner] = true
+    if rawlen(inner) == value then
+      return true
+    end
+    for _, field in next, inner do
+      if holds(field) then
+        return true
+      end
+    end
+    return false
+  end
+  return type(value) ~= "nil" and type(value) ~= "boolean" and holds(result)
+end
+
+-- Notes the run that a failed expectation is about.
+local function suspect_run_of(value)
+  for at = #runs, 1, -1 do
+    if is_in(runs[at].result, value) then
+      suspect = runs[at]
+      return
+    end
+  end
+end
+
+-- Shows the standard error of the run that has probably failed the test.
+local function show_stderr()
+  local run = suspect or runs[#runs]
+  if not run or (run ~= suspect and run.result.code == 0) or run.stderr == "" then
+    return
+  end
+  local text = match(run.stderr, "^(.-)\n*$")
+  if #text > MAX_STDERR then
+    local from = utf8_offset(text, 0, #text - MAX_STDERR)
+    text = "… " .. sub(text, from)
+  end
+  local said = "run_runbook(" .. inspect(run.path) .. ") ended with code " .. run.code
+  host.print_err(said .. "; its standard error:\n  " .. gsub(text, "\n(.)", "\n  %1") .. "\n")
+end
+
 -- Runs one of them. An equal count and an equal name confirm that it is the requested one.
 local function run(index, name, count)
   local test = tests[index]
@@ -266,7 +321,7 @@ local function run(index, name, count)
       "which tests there are must not depend on chance, on the account, or on what ran before"
     )
   end
-  running, open_expectations = test, {}
+  running, open_expectations, runs, suspect = test, {}, {}, nil
   local ok, err = xpcall(function()
     set_up(test.suite)
     test.f()
@@ -276,6 +331,7 @@ local function run(index, name, count)
   tear_down(test.suite, failures)
   running = nil
   if #failures > 0 then
+    show_stderr()
     error(combined(failures), 0)
   end
 end
@@ -429,10 +485,10 @@ end
 local function judge(self, is_so, problem, opposite)
   open_expectations[self] = nil
   if self.is_negated then
-    if is_so then
-      fail(opposite())
-    end
-  elseif not is_so then
+    is_so, problem = not is_so, opposite
+  end
+  if not is_so then
+    suspect_run_of(self.value)
     fail(problem())
   end
 end
@@ -1206,6 +1262,10 @@ function run_runbook(path, params, options)
   if result.error then
     setmetatable(result.error, host.Error)
   end
+  if #runs == MAX_RUNS then
+    table_remove(runs, 1)
+  end
+  runs[#runs + 1] = { path = path, code = result.code, stderr = result.stderr, result = result }
   return result
 end
 

@@ -12,6 +12,7 @@ mod examples;
 mod identity;
 mod layers;
 mod lua;
+mod mistakes;
 mod network;
 mod patience;
 mod prompt;

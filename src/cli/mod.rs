@@ -7,6 +7,7 @@ mod complete;
 mod doc;
 mod executions;
 mod init;
+mod mistakes;
 mod options;
 mod output;
 mod plan_file;
@@ -37,8 +38,8 @@ pub(crate) use runs::everything_shown;
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
-/// Without a command and -e it opens a prompt at a terminal, and otherwise runs the script on
-/// standard input.
+/// `iamlua FILE.lua` is `iamlua run FILE.lua`. Without a command, a file and -e it opens a prompt
+/// at a terminal, and otherwise runs the script on standard input.
 #[derive(Debug, Parser)]
 #[command(
     name = "iamlua",
@@ -188,8 +189,11 @@ pub fn main() -> ExitCode {
 /// Parses the command line. If there is nothing to run, help or an error was printed, and the exit
 /// code is returned.
 fn parse(args: Vec<OsString>) -> std::result::Result<Cli, u8> {
-    Cli::try_parse_from(run::options_first(args)).map_err(|error| {
+    let command = command();
+    let args = run::options_first(mistakes::script_first(args, &command));
+    Cli::try_parse_from(&args).map_err(|mut error| {
         if error.use_stderr() {
+            mistakes::explain(&mut error, &args, &command);
             let text = error.render().ansi().to_string();
             terminal::show(&format!("{}\n", text.trim_end()));
             return Kind::Usage.exit_code();

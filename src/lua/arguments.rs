@@ -46,6 +46,25 @@ const DRY_RUN_OPTIONS: [&str; 9] = [
     "--check",
 ];
 
+/// Explanation of `--plan`, for who looks for a dry run.
+pub(crate) const PLAN: &str =
+    "--plan lists the changes and makes none; on AWS every run does, unless --apply is given";
+
+/// Names that other programs use for options, with those that iamlua has.
+const OTHER_NAMES: [(&[&str], &str); 11] = [
+    (&["--format", "--fmt", "--out-format", "--output-format"], "--output"),
+    (&["--json"], "--output json"),
+    (&["--jsonl", "--ndjson"], "--output jsonl"),
+    (&["--csv"], "--output csv"),
+    (&["--verbose", "--debug", "-v", "-vv"], "--log-level debug"),
+    (&["--quiet", "--silent", "-q"], "--log-level error"),
+    (&["--force", "--auto-approve", "--assume-yes", "--no-confirm"], "--yes"),
+    (&["--execute", "--no-dry-run", "--commit", "--doit"], "--apply"),
+    (&["--endpoint"], "--endpoint-url"),
+    (&["--role", "--assume-role"], "--role-arn"),
+    (&["--max-time", "--time-limit"], "--timeout"),
+];
+
 impl Arguments {
     /// Words without a check, because only the script can interpret them.
     #[must_use]
@@ -103,8 +122,9 @@ fn names(source: &str, word: &str) -> bool {
         })
 }
 
-/// Most similar option among the `known` ones, which begin with `--`.
-pub(super) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// Most similar option among the `known` ones, which begin with `--`; one that other programs call
+/// so first.
+pub(crate) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let name = word.split_once('=').map_or(word, |(name, _)| name);
     let mut known = known.into_iter().peekable();
     known.peek()?;
@@ -112,10 +132,21 @@ pub(super) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if all.contains(&"--plan") && DRY_RUN_OPTIONS.contains(&name.to_lowercase().as_str()) {
         return Some("--plan".into());
     }
+    let other = OTHER_NAMES.iter().find(|(names, _)| names.contains(&name));
+    if let Some((_, own)) = other
+        && own.split(' ').next().is_some_and(|option| all.contains(&option))
+    {
+        return Some((*own).to_owned());
+    }
     // `-apply` means `--apply`.
     let name = format!("--{}", name.trim_start_matches('-'));
     let near = if name.len() > 4 { spec::nearest(&name, all) } else { None };
     near.map(str::to_owned)
+}
+
+/// Check for a name that other programs have for a dry run.
+pub(crate) fn is_dry_run(option: &str) -> bool {
+    DRY_RUN_OPTIONS.contains(&option.to_lowercase().as_str())
 }
 
 fn unknown(option: &str, script: &str, known: &[String]) -> (String, Vec<String>) {
@@ -124,7 +155,10 @@ fn unknown(option: &str, script: &str, known: &[String]) -> (String, Vec<String>
         format!("there is no option {name}: neither iamlua has it, nor does {script} declare it");
     let flags: Vec<_> = known.iter().map(|name| format!("--{name}")).collect();
     let near = similar(option, flags.iter().map(String::as_str));
-    let mut hints: Vec<_> = near.map(|near| format!("did you mean {near}?")).into_iter().collect();
+    let mut hints: Vec<_> = near.iter().map(|near| format!("did you mean {near}?")).collect();
+    if near.as_deref() == Some("--plan") {
+        hints.push(PLAN.into());
+    }
     hints.push(
         "what stands after a lone `--` is passed to the script; a script that reads its options \
          itself says so with `runbook { args = true }`"
@@ -150,6 +184,7 @@ mod tests {
             ("--max-chnages=1", "--max-changes"),
             ("--red-only", "--read-only"),
             ("-apply", "--apply"),
+            ("--no-dry-run", "--apply"),
             ("--Read-Only", "--read-only"),
         ] {
             let error = of(&["web", option], "print(...)").expect_err(option);

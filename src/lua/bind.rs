@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use mlua::{MultiValue, UserData, Value as LuaValue};
+use mlua::{MultiValue, Table, UserData, Value as LuaValue};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -44,6 +44,11 @@ pub fn arguments(entry: &Entry, given: MultiValue) -> Result<Args> {
         if first.raw_get::<LuaValue>(spec.name).is_ok_and(|own| own.is_function()) {
             return Err(wrong("called with \":\"; write \".\" instead"));
         }
+        if let (Some(name), true) = (spec.positional.first(), is_record(first))
+            && spec.param("arn").is_none()
+        {
+            return Err(wrong(&format!("got a whole record as {name}; pass its .name")));
+        }
     } else {
         for name in spec.positional {
             match given.peek() {
@@ -66,7 +71,14 @@ pub fn arguments(entry: &Entry, given: MultiValue) -> Result<Args> {
         },
         Some(other) => {
             let what = from_lua(&other);
-            return Err(wrong(&format!("got a {} where a table belongs", what.type_name())));
+            let error = wrong(&format!("got a {} where a table belongs", what.type_name()));
+            // `tag(name, "Owner", "ops")`
+            return Err(match (named.last(), what) {
+                (Some((name, Value::Str(key))), Value::Str(value)) if name == "tags" => {
+                    error.hint(format!("tags are a table: {{ [{key:?}] = {value:?} }}"))
+                }
+                _ => error,
+            });
         }
     }
     if given.next().is_some_and(|extra| !extra.is_nil()) {
@@ -78,6 +90,11 @@ pub fn arguments(entry: &Entry, given: MultiValue) -> Result<Args> {
         }
     }
     spec.check(named)
+}
+
+/// Check for a record of a profile, role or policy.
+fn is_record(table: &Table) -> bool {
+    ["name", "arn"].iter().all(|key| table.raw_get::<LuaValue>(*key).is_ok_and(|v| v.is_string()))
 }
 
 fn takes_table(entry: &Entry, name: &str) -> bool {

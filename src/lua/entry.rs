@@ -15,7 +15,7 @@ use super::tokens::{Token, TokenKind, tokens};
 use crate::error::Result;
 
 /// Name of the chunk in messages.
-const NAME: &str = "(prompt)";
+pub const NAME: &str = "(prompt)";
 
 /// A compiled entry.
 pub struct CompiledEntry {

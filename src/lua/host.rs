@@ -21,6 +21,7 @@ use super::coroutines;
 use super::driver::{self, Driver};
 use super::fakes::Fakes;
 use super::manifest;
+use super::mistakes::{self, Sources};
 use super::net;
 use super::open_beneath::Beneath;
 use super::sandbox::{self, Access};
@@ -54,6 +55,8 @@ pub(super) struct Host {
     pub is_output_redirected: Cell<bool>,
     /// Error of the last failed write of a C function.
     pub write_failure: RefCell<Option<Error>>,
+    /// Texts of the chunks that scripts consist of, for hints.
+    pub sources: RefCell<Sources>,
 }
 
 impl Host {
@@ -844,12 +847,14 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let found = find_module(&name, &templates, &host.setup.borrow())?;
         let Some((path, source)) = found else { return Ok(LuaValue::Nil) };
         let path = path.display().to_string();
+        host.sources.borrow_mut().keep(&path, &source);
         let chunk = syntax::load(lua, &source, &path)?;
         let module = lua.create_table().map_err(|error| internal(&error))?;
         let set = module.set("path", path).and_then(|()| module.set("chunk", chunk));
         set.map_err(|error| internal(&error))?;
         Ok(LuaValue::Table(module))
     })?;
+    hints(lua, host, table)?;
     // The second argument is the name of the duration in errors.
     add(lua, host, fallible, "seconds", |_, _, args| {
         let what = match args.get(1) {
@@ -897,6 +902,24 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(regex.map(|regex| regex.is_match(&text)).ok())
     })?;
     table.set("matches", matches)
+}
+
+/// Hints for common mistakes.
+fn hints(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
+    let shared = Rc::clone(host);
+    let hint = move |_: &Lua, given: (LuaString, LuaString, usize, Table, Table)| {
+        let (problem, chunk, line, globals, pristine) = given;
+        let place = (&*chunk.to_string_lossy(), line);
+        let problem = problem.to_string_lossy();
+        Ok(shared.sources.borrow_mut().hint(&problem, place, &globals, &pristine))
+    };
+    table.set("hint_for", lua.create_function(hint)?)?;
+    let missing = |_: &Lua, (module, name, fields): (String, String, Table)| {
+        Ok(mistakes::missing_field(&module, &name, &fields))
+    };
+    table.set("missing_field", lua.create_function(missing)?)?;
+    let module = |_: &Lua, name: LuaString| Ok(mistakes::missing_module(&name.to_string_lossy()));
+    table.set("missing_module", lua.create_function(module)?)
 }
 
 /// File of a module: the first that exists of those that the templates of `package.path` give in

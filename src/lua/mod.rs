@@ -15,6 +15,7 @@ mod entry;
 pub mod fakes;
 mod host;
 mod manifest;
+mod mistakes;
 pub(crate) mod net;
 mod offers;
 mod open_beneath;
@@ -293,6 +294,7 @@ impl Vm {
             timers: RefCell::default(),
             is_output_redirected: Cell::default(),
             write_failure: RefCell::default(),
+            sources: RefCell::default(),
         });
         let main = prepare(&lua, &host)
             .map_err(|error| Error::new(Kind::Bug, format!("the prelude failed: {error}")))?;
@@ -343,6 +345,7 @@ impl Vm {
     /// A syntax error with its line, an uncaught error of the script, an interrupt, or a timeout.
     pub fn run(&self, source: &[u8], name: &str) -> Result<Ending> {
         let chunk = syntax::load(&self.lua, source, name)?;
+        self.host.sources.borrow_mut().keep(name, source);
         let args: MultiValue = {
             let setup = self.host.setup.borrow();
             let args = setup.args.words.iter().map(|arg| self.lua.create_string(arg));

@@ -117,6 +117,7 @@ impl Prompt {
         else {
             return Err(Error::new(Kind::Script, "there must be more of it"));
         };
+        self.vm.host.sources.borrow_mut().keep(entry::NAME, text.as_bytes());
         for name in locals {
             self.declare.call::<()>(name).map_err(|error| lua_failure(&error))?;
         }
@@ -140,6 +141,7 @@ impl Prompt {
             Arguments::of(args, source, name, &setup.reserved)?
         };
         let chunk = syntax::load(lua, source, name)?;
+        self.vm.host.sources.borrow_mut().keep(name, source);
         let words = || args.words.iter().map(|arg| arg.as_str().into_lua(lua));
         let mut values = vec![LuaValue::Function(chunk)];
         let mut prepare = || -> mlua::Result<()> {
@@ -202,6 +204,12 @@ impl Prompt {
     pub fn is_global(&self, name: &str) -> bool {
         let global: LuaValue = self.vm.lua.globals().raw_get(name).unwrap_or(LuaValue::Nil);
         global != LuaValue::Nil || stdlib::modules().contains(&name)
+    }
+
+    /// Check for a variable or global of that name with a value.
+    #[must_use]
+    pub fn is_defined(&self, name: &str) -> bool {
+        self.value(name) != LuaValue::Nil || self.is_global(name)
     }
 
     fn value(&self, name: &str) -> LuaValue {

@@ -1,5 +1,5 @@
-//! Standard files of a script, and its clock: C functions behind `io.write`, `io.read`, the lines of
-//! files and `os.time`. What was printed is shown before a script waits for input.
+//! Standard files of a script, and its clock: C functions behind `io.write`, `io.read`, the lines
+//! of files and `os.time`. What was printed is shown before a script waits for input.
 
 // The Lua API is C. Every block states why it is sound.
 #![allow(unsafe_code)]

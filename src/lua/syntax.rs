@@ -6,13 +6,15 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua};
 use textwrap::core::display_width;
 
+use super::mistakes::{self, MAX_SOURCE, SyntaxProblem};
 use crate::error::{Error, Kind, Result};
 
 /// Compiles a script. Skips a byte-order mark and a first line that starts with `#`, as the `lua`
 /// program does.
 ///
 /// # Errors
-/// A script error with the line, its text, and a caret under the offending token.
+/// A script error with the line, its text, a caret under the offending token, and a hint for a
+/// common mistake.
 pub fn load(lua: &Lua, source: &[u8], name: &str) -> Result<Function> {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     let source: Cow<[u8]> = if source.starts_with(b"#") {
@@ -43,11 +45,34 @@ fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
     let line = String::from_utf8_lossy(line);
     let shown = line.trim_end().replace('\t', " ");
     let column = token.and_then(|token| column(lua, source, name, number, token, message));
-    let column = column.unwrap_or_else(|| display_width(&shown));
+    let mistake = mistake(lua, source, name, message, (number, column));
+    let before = column.and_then(|at| line.as_bytes().get(..at)).unwrap_or(shown.as_bytes());
+    let column = display_width(&String::from_utf8_lossy(before).replace('\t', " "));
     let gutter = number.to_string();
     let blank = " ".repeat(gutter.len());
     let caret = " ".repeat(column);
-    error.hint(format!("\n  {gutter} | {shown}\n  {blank} | {caret}^"))
+    let error = error.hint(format!("\n  {gutter} | {shown}\n  {blank} | {caret}^"));
+    mistake.into_iter().fold(error, Error::hint)
+}
+
+/// Hint for the mistake behind a syntax error. Without a column it is at the end of its line.
+fn mistake(
+    lua: &Lua,
+    source: &[u8],
+    name: &str,
+    message: &str,
+    (number, column): (usize, Option<usize>),
+) -> Option<String> {
+    let source = std::str::from_utf8(source).ok().filter(|text| text.len() <= MAX_SOURCE)?;
+    let start: usize =
+        source.split_inclusive('\n').take(number.saturating_sub(1)).map(str::len).sum();
+    let line = source[start..].split('\n').next().unwrap_or_default();
+    let place = start + column.unwrap_or(line.len());
+    let compile = |text: &str| {
+        let message = compile(lua, text.as_bytes(), name).err()?;
+        Some(parse(&message, name).map_or(1, |(line, _)| line))
+    };
+    mistakes::syntax_hint(&SyntaxProblem { source, message, place, compile: &compile })
 }
 
 /// Line of a syntax error and the offending token: `name:LINE: … near 'TOKEN'`.
@@ -68,8 +93,8 @@ fn byte_of(token: &str) -> Option<u8> {
     token.strip_prefix("<\\")?.strip_suffix('>')?.parse().ok()
 }
 
-/// Column (on a screen) of the token: its first occurrence in the line after which the truncated
-/// text gives the same error.
+/// Offset of the token in its line: its first occurrence after which the truncated text gives the
+/// same error.
 fn column(
     lua: &Lua,
     source: &[u8],
@@ -78,8 +103,11 @@ fn column(
     token: &str,
     message: &str,
 ) -> Option<usize> {
-    let start: usize =
-        source.split_inclusive(|byte| *byte == b'\n').take(number - 1).map(<[u8]>::len).sum();
+    let start: usize = source
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(number.saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
     let line_end =
         source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |n| start + n);
     let line = &source[start..line_end];
@@ -93,7 +121,7 @@ fn column(
     // All occurrences from the right one on give the error, so a binary search suffices.
     let first = places.partition_point(|at| !complains(*at));
     let at = places.get(first).filter(|at| complains(**at))?;
-    Some(display_width(&String::from_utf8_lossy(&line[..*at]).replace('\t', " ")))
+    Some(*at)
 }
 
 #[cfg(test)]

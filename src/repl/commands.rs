@@ -169,6 +169,50 @@ pub fn split(text: &str) -> (&str, &str) {
     text.split_once(char::is_whitespace).map_or((text, ""), |(name, rest)| (name, rest.trim()))
 }
 
+/// Command that an entry without a dot means, or the answer to it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// Command to run, with its argument.
+    Command(String),
+    /// Way to do it.
+    Answer(&'static str),
+    /// Command, with its dot, that was probably meant.
+    Near(String),
+}
+
+/// Meaning of an entry that begins with a word that shells and other prompts know, such as `help`
+/// or `quit`. `is_lua` tells if it means something in Lua.
+pub fn meant(text: &str, is_lua: impl Fn(&str) -> bool) -> Option<Meant> {
+    let text = text.trim();
+    let text = text.strip_suffix("()").unwrap_or(text);
+    let (word, rest) = split(text);
+    let is_known = |words: &[&str]| words.contains(&word);
+    let is_plain = word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '?' | ':' | '-'));
+    if !is_plain || is_lua(text) {
+        return None;
+    }
+    let help = is_known(&["help", "h", "?", "doc", "man"]);
+    Some(match rest {
+        "" if is_known(&["help", "h", "?", "man"]) => Meant::Command(".help".into()),
+        _ if help => Meant::Command(format!(".doc {rest}").trim_end().to_owned()),
+        "" if is_known(&["exit", "quit", "q", ":q", ":q!", "bye", "logout"]) => {
+            Meant::Command(".exit".into())
+        }
+        "" if is_known(&["ls", "dir", "list"]) => {
+            Meant::Answer("iam.profiles.each() lists the profiles, iam.roles.each() the roles")
+        }
+        "" if is_known(&["clear", "cls"]) => Meant::Answer("Ctrl-L clears the screen"),
+        "" if is_known(&["history"]) => {
+            Meant::Answer("the up arrow and Ctrl-R find what was entered, .save FILE writes it")
+        }
+        _ => {
+            let command =
+                COMMANDS.iter().find(|command| command.name.strip_prefix('.') == Some(word))?;
+            Meant::Near(format!("{} {rest}", command.name).trim_end().to_owned())
+        }
+    })
+}
+
 /// Typed path, with `~` for the home folder.
 pub(super) fn path(text: &str) -> PathBuf {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
@@ -222,6 +266,27 @@ fn listed(rows: &[Vec<String>], columns: usize) -> String {
 }
 
 impl Repl {
+    /// Does what an entry without a dot means if it is no Lua; see [`meant`].
+    pub(super) fn plain_word(&mut self, text: &str) -> Option<Result<Next>> {
+        let prompt = &self.prompt;
+        let is_lua = |text: &str| match split(text) {
+            (word, "") => prompt.is_defined(word),
+            _ => prompt.is_statement(text) || prompt.is_statement(&format!("return {text}")),
+        };
+        Some(match meant(text, is_lua)? {
+            Meant::Command(command) => self.command(&command),
+            Meant::Answer(answer) => {
+                say(answer);
+                Ok(Next::Entry)
+            }
+            Meant::Near(command) => {
+                let word = split(text).0;
+                Err(Error::usage(format!("{word} is a command here, which begins with a dot"))
+                    .hint(format!("did you mean {command}?")))
+            }
+        })
+    }
+
     /// Runs a command.
     pub(super) fn command(&mut self, text: &str) -> Result<Next> {
         let (name, rest) = split(text);
@@ -370,6 +435,33 @@ mod tests {
             assert!(!is_command(text), "{text}");
         }
         assert_eq!(split(" .load  a  b "), (".load", "a  b"));
+    }
+
+    #[test]
+    fn words_of_other_prompts_are_understood_unless_they_are_lua() {
+        let command = |text: &str| Some(Meant::Command(text.into()));
+        let no_lua = |_: &str| false;
+        for (text, is) in [
+            ("help", ".help"),
+            (" ? ", ".help"),
+            ("help()", ".help"),
+            ("help iam.profiles.get", ".doc iam.profiles.get"),
+            ("doc", ".doc"),
+            ("quit", ".exit"),
+            ("exit()", ".exit"),
+            (":q", ".exit"),
+        ] {
+            assert_eq!(meant(text, no_lua), command(is), "{text}");
+        }
+        assert_eq!(meant("load x.lua", no_lua), Some(Meant::Near(".load x.lua".into())));
+        assert_eq!(meant("commit", no_lua), Some(Meant::Near(".commit".into())));
+        assert!(matches!(meant("ls", no_lua), Some(Meant::Answer(_))));
+        for text in ["help", "ls", "quit()", "load x"] {
+            assert_eq!(meant(text, |_| true), None, "{text}");
+        }
+        for text in ["x = 1", "print(1)", "helper", "1 + 1", "iam", "_"] {
+            assert_eq!(meant(text, no_lua), None, "{text}");
+        }
     }
 
     #[test]

@@ -302,7 +302,11 @@ impl Repl {
         }
         self.keep(text.trim_end(), editor);
         let (began, calls) = (Instant::now(), self.session.calls());
-        let done = if commands::is_command(text) { self.command(text) } else { self.enter(text) };
+        let done = if commands::is_command(text) {
+            self.command(text)
+        } else {
+            self.plain_word(text).unwrap_or_else(|| self.enter(text))
+        };
         if self.is_timed {
             self.report_time(began, &calls);
         }

@@ -344,7 +344,9 @@ impl Function {
             let Some(param) = self.param(&name) else {
                 let known = self.params.iter().map(|param| param.name);
                 let mut why = format!("there is no parameter {name:?}");
-                if let Some(near) = nearest(&name, known) {
+                let part = |known: &&str| name.len() > 3 && known.contains(&name);
+                let near = nearest(&name, known.clone()).or_else(|| known.clone().find(part));
+                if let Some(near) = near {
                     why = format!("{why}; did you mean {near:?}?");
                 }
                 return Err(fail(why));

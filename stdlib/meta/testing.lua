@@ -11,8 +11,8 @@
 --
 -- Test code may change its account freely, and read files beside the test file. Failed items of
 -- `bulk` do not fail a test by themselves. Further permissions are given by the same flags as for
--- `iamlua run`, such as `--allow-run=git`. The output of a test is shown if it fails.
--- `iamlua.toml` is ignored.
+-- `iamlua run`, such as `--allow-run=git`. The output of a test is shown if it fails, with the
+-- standard error of the run that a failed expectation is about. `iamlua.toml` is ignored.
 --
 -- Runbooks under test run no programs and touch no files of this machine, whatever their manifests
 -- ask for. They see the programs and files that `fake` defines. Their use of them is in the result

@@ -445,7 +445,7 @@ fn results_are_in_the_order_of_the_files_whichever_ends_first() {
 fn tap_has_a_point_for_each_test_and_the_plan_at_the_end() {
     let code = "it('a # b', function() end) it.skip('s', function() end)\nit('f', function() error('no: \"x\"') end)";
     let ran = tests_with(code, &["--output", "tap"]).ends(1, "");
-    let shown = "TAP version 13\nok 1 - a_test.lua › a \\# b\nok 2 - a_test.lua › s # SKIP it.skip\n\
+    let shown = "TAP version 13\nok 1 - a_test.lua › a \u{ff03} b\nok 2 - a_test.lua › s # SKIP it.skip\n\
         not ok 3 - a_test.lua › f\n  ---\n  message: \"no: \\\"x\\\"\"\n  severity: fail\n  at:\n    \
         file: \"a_test.lua\"\n    line: 2\n  duration_ms: ";
     assert!(ran.out.starts_with(shown) && ran.out.ends_with("  ...\n1..3\n"), "{}", ran.out);
@@ -454,11 +454,87 @@ fn tap_has_a_point_for_each_test_and_the_plan_at_the_end() {
 }
 
 #[test]
+fn no_name_of_a_test_is_a_directive_of_tap() {
+    let code =
+        "it.skip('a # TODO b', print) it('# SKIP c', print) it('d {', print) it('e\\\\f', print)";
+    let out = tests_with(code, &["--output", "tap"]).ends(0, "").out;
+    let lines: Vec<_> = out.lines().collect();
+    let wanted = [
+        "TAP version 13",
+        "ok 1 - a_test.lua › a ＃ TODO b # SKIP it.skip",
+        "ok 2 - a_test.lua › ＃ SKIP c",
+        "ok 3 - a_test.lua › d ｛",
+        "ok 4 - a_test.lua › e\\f",
+        "1..4",
+    ];
+    assert_eq!(lines, wanted);
+}
+
+#[test]
+fn a_failed_expectation_of_a_run_shows_its_standard_error() {
+    let desk = Desk::new();
+    desk.write("bad.lua", "log.info('begins') iam.profiles.get('nope')");
+    desk.write("good.lua", "log.warn('nothing to do') print('fine')");
+    desk.write(
+        "a_test.lua",
+        r#"
+        it("code", function() expect(run_runbook("bad.lua").code):to_equal(0) end)
+        it("output", function()
+          local good = run_runbook("good.lua")
+          run_runbook("bad.lua")
+          expect(good.stdout):to_contain("profiles")
+        end)
+        it("changes", function()
+          local good = run_runbook("good.lua")
+          expect(#good.changes):to_equal(2)
+        end)
+        it("something else", function()
+          run_runbook("bad.lua")
+          assert(false, "no expectation")
+        end)
+        it("unrelated", function()
+          run_runbook("good.lua")
+          expect("x"):to_equal("y")
+        end)
+        it("passes", function() run_runbook("bad.lua") end)
+        "#,
+    );
+    let out = desk.run(&["test", "--output=junit"]).ends(1, "").out;
+    let cases: Vec<_> = out.split("<testcase").skip(1).collect();
+    let bad = "run_runbook(\"bad.lua\") ended with code 1; its standard error:";
+    let good = "run_runbook(\"good.lua\") ended with code 0; its standard error:";
+    for (at, shown, has) in [
+        (0, bad, "error: bad.lua:1: NoSuchEntity"),
+        (1, good, "nothing to do"),
+        (2, good, "nothing to do"),
+        (3, bad, "begins"),
+    ] {
+        let text = cases[at].replace("&quot;", "\"");
+        assert!(text.contains(shown) && text.contains(has), "{text}");
+        assert_eq!(text.matches("its standard error").count(), 1, "{text}");
+    }
+    for at in [4, 5] {
+        assert!(!cases[at].contains("standard error"), "{}", cases[at]);
+    }
+}
+
+/// Elements and attributes of `junit-10.xsd` of the xUnit plugin of Jenkins, as far as they are
+/// used here.
+const JUNIT: [(&str, &[&str]); 6] = [
+    ("testsuites", &["name", "tests", "failures", "errors", "time"]),
+    ("testsuite", &["name", "tests", "failures", "errors", "skipped", "time", "file"]),
+    ("testcase", &["name", "classname", "time"]),
+    ("failure", &["message", "type"]),
+    ("error", &["message", "type"]),
+    ("skipped", &["message"]),
+];
+
+#[test]
 fn junit_has_a_case_for_each_test_and_is_xml_whatever_was_printed() {
     let desk = Desk::new();
     desk.write(
         "a_test.lua",
-        "it('<&>', function() print('\\27[1m\\0 ]]> <b>') error('\\1 <no>') end) it('is', function() end) it.skip('s', function() end)",
+        "it('<&>', function() print('\\27[1m\\0 ]]> <b>') error('\\1 <no>\\n\\tline 2\\nline 3') end) it('is', function() end) it.skip('s', function() end)",
     );
     desk.write("b_test.lua", "syntax error");
     let ran = desk.run(&["test", "--output=junit", "--out", "r.xml"]).ends(1, "");
@@ -479,7 +555,15 @@ fn junit_has_a_case_for_each_test_and_is_xml_whatever_was_printed() {
                 if name != "testcase" {
                     names.push(name);
                 }
-                assert!(tag.attributes().all(|attribute| attribute.is_ok()));
+                let known = JUNIT.iter().find(|(known, _)| *known == tag.name().as_ref());
+                let mut attributes = tag.attributes().map(|attribute| attribute.expect("XML"));
+                assert!(
+                    attributes.all(|attribute| {
+                        let (_, known) = known.expect("a known element");
+                        known.contains(&attribute.key.as_ref())
+                    }),
+                    "{tag:?}"
+                );
             }
             Event::Eof => break,
             _ => {}
@@ -489,9 +573,16 @@ fn junit_has_a_case_for_each_test_and_is_xml_whatever_was_printed() {
     let wanted =
         ["testsuites", "testsuite", "failure", "system-out", "skipped", "testsuite", "error"];
     assert_eq!(names, wanted);
-    assert!(text.contains("tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"1\""), "{text}");
+    let all = "<testsuites name=\"iamlua test\" tests=\"4\" failures=\"1\" errors=\"1\" time=\"";
+    assert!(text.contains(all), "{text}");
+    let first = "name=\"a_test.lua\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\" time=\"";
+    assert!(text.contains(first), "{text}");
+    let times = regex::Regex::new(r#"time="[0-9]+\.[0-9]{3}""#).expect("a pattern");
+    assert_eq!(times.find_iter(&text).count(), text.matches("time=").count(), "{text}");
+    // The message is whole.
+    assert!(text.contains("&lt;no&gt;&#10;&#9;line 2&#10;line 3\" type"), "{text}");
     assert!(!text.contains(['\u{1}', '\u{1b}', '\0']), "{text}");
-    assert!(text.contains("name=\"&lt;&amp;&gt;\" file=\"a_test.lua\""), "{text}");
+    assert!(text.contains("classname=\"a_test\" name=\"&lt;&amp;&gt;\""), "{text}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn json_of(value: &DeValue<'_>) -> Value {
     }
 }
 
-fn json_of_table(table: &DeTable<'_>) -> Value {
+pub(crate) fn json_of_table(table: &DeTable<'_>) -> Value {
     let pairs = table.iter();
     pairs.map(|(key, value)| (key.get_ref().to_string(), json_of(value.get_ref()))).collect()
 }

@@ -321,7 +321,8 @@ it("wrong arguments are refused before anything is begun", function()
   refused("got one record", { name = "x" }, {}, f)
   refused("got string", "worker", {}, f)
   refused("the last argument must be a function, got nil", { 1 }, {})
-  refused("the options must be a table, got function", { 1 }, f)
+  refused("the options must be a table, got function", { 1 }, f, {})
+  refused("the source is the function iam.profiles.each itself", iam.profiles.each, {}, f)
   refused("concurrency must be a whole number from 1 to 1024, got 0", { 1 }, { concurrency = 0 }, f)
   refused(
     "concurrency must be a whole number from 1 to 1024, got 2.5",

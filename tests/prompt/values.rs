@@ -79,9 +79,19 @@ fn the_last_error_is_kept_and_ends_nothing() {
     seat.enter("print('abc", "unfinished string");
     seat.enter("os.exit(300)", "error: bad argument #1 to 'exit'");
     seat.enter("local function f() error('deep') end f()", "deep");
-    seat.enter("iam.profiles.gett", "\nnil\n");
+    seat.enter("iam.profiles.gett", "did you mean iam.profiles.get?");
+    seat.enter("rawget(iam.profiles, 'gett')", "\nnil\n");
+    seat.enter("pritn(1)", "hint: did you mean print?");
+    seat.enter("ls", "iam.profiles.each() lists the profiles");
+    seat.enter("plan", "did you mean .plan?");
+    seat.enter("help time.ago", "time.ago(");
+    seat.enter("help", ".discard");
     seat.enter("('x'):rep(1e9, ',')", "not enough memory");
     seat.enter("'still ' .. 'here'", "\n\"still here\"\n");
+    seat.enter("help = 'mine'", HERE);
+    seat.enter("help", "\n\"mine\"\n");
+    seat.keys("quit\r");
+    assert_eq!(seat.ends().code(), Some(0));
 }
 
 #[test]

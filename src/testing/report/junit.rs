@@ -1,11 +1,15 @@
 //! Test results as `JUnit` XML, in the form that Jenkins and GitLab read: a suite per file, a case
-//! per test, `failure` for a failed test, `error` for a file that could not be loaded.
+//! per test, `failure` for a failed test, `error` for a file that could not be loaded. The
+//! strictest of the readers is the xUnit plugin of Jenkins, which has a schema, `junit-10.xsd`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use quick_xml::Writer;
+use quick_xml::escape::escape;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesDecl, BytesText, Event};
+use quick_xml::name::QName;
 
 use crate::error::{Error, Result};
 use crate::testing::{FileReport, Report, TestCounts, TestFailure, TestResult};
@@ -23,7 +27,10 @@ pub fn report(report: &Report) -> Result<String> {
     writer
         .create_element("testsuites")
         .with_attribute(("name", "iamlua test"))
-        .with_attributes(numbers(counts, errors, report.took).iter().map(pair))
+        // The outermost element has no number of skipped tests.
+        .with_attributes(
+            numbers(counts, errors, report.took).iter().filter(|n| n.0 != "skipped").map(pair),
+        )
         .write_inner_content(|writer| {
             let mut files = report.files.iter().filter(|file| file.counts().all() > 0);
             files.try_for_each(|file| suite(writer, file))
@@ -41,7 +48,7 @@ fn pair<'a>((name, value): &'a (&'static str, String)) -> (&'a str, &'a str) {
 }
 
 fn seconds(took: Duration) -> String {
-    format!("{:.6}", took.as_secs_f64())
+    format!("{:.3}", took.as_secs_f64())
 }
 
 fn numbers(counts: TestCounts, errors: usize, took: Duration) -> Numbers {
@@ -61,6 +68,7 @@ fn suite(writer: &mut Writer<Vec<u8>>, file: &FileReport) -> std::io::Result<()>
         .create_element("testsuite")
         .with_attribute(("name", &*legal(&name)))
         .with_attributes(numbers(file.counts(), errors, file.took).iter().map(pair))
+        .with_attribute(("file", &*legal(&name)))
         .write_inner_content(|writer| {
             if let Some(failure) = &file.failure {
                 let read =
@@ -102,7 +110,6 @@ impl Case<'_> {
             .create_element("testcase")
             .with_attribute(("classname", &*legal(&class)))
             .with_attribute(("name", &*legal(self.name)))
-            .with_attribute(("file", &*legal(self.file)))
             .with_attribute(("time", &*seconds(self.took)))
             .write_inner_content(|writer| {
                 if let Some((element, failure)) = failure {
@@ -112,7 +119,10 @@ impl Case<'_> {
                     };
                     writer
                         .create_element(element)
-                        .with_attribute(("message", &*legal(&failure.summary())))
+                        .with_attribute(Attribute {
+                            key: QName("message"),
+                            value: whole(&failure.message).into(),
+                        })
                         .with_attribute(("type", element))
                         .write_text_content(BytesText::new(&legal(&text)))?;
                 }
@@ -146,6 +156,11 @@ pub(super) fn details(failure: &TestFailure) -> String {
         };
     }
     text
+}
+
+/// Text as the value of an attribute that keeps its lines.
+fn whole(text: &str) -> String {
+    escape(legal(text)).replace('\n', "&#10;").replace('\t', "&#9;")
 }
 
 /// Text without the characters that XML excludes, even escaped (XML 1.0, 2.2).

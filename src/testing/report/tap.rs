@@ -2,7 +2,8 @@
 //! (<https://testanything.org/tap-version-13-specification.html>): one test point per test,
 //! failures in YAML blocks, the plan at the end.
 //!
-//! Consumers of version 14 accept version 13, but not the other way round.
+//! Consumers of version 14 accept version 13, but not the other way round. Version 13 has no
+//! escapes, so a sign that either takes for more than text is written in its full-width form.
 
 use std::fmt::Write;
 
@@ -51,10 +52,14 @@ pub fn end(report: &Report) -> String {
     }
 }
 
-/// Name in one line, with directives escaped.
+/// Name in one line. A `#` would begin a directive, and a `{` at the end a subtest.
 fn description(name: &str) -> String {
     let one_line = name.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
-    one_line.replace('\\', "\\\\").replace('#', "\\#")
+    let text = one_line.replace('#', "\u{ff03}");
+    match text.trim_end().strip_suffix('{') {
+        Some(start) => format!("{start}\u{ff5b}"),
+        None => text,
+    }
 }
 
 fn diagnostics(failure: &TestFailure, seconds: f64, output: &str) -> String {
