@@ -46,7 +46,7 @@ report = {}
 --- A file is written at the end, as by `fs.write`: after a failure it is as before.
 ---@class report.Options
 ---@field columns? (string|report.Column)[] the columns to show. Default: every key, `name` first
----@field format? report.Format|"html" overrides `--output`
+---@field format? "table"|"json"|"jsonl"|"csv"|"html" overrides `--output`
 ---@field file? string the file to write. Without `format`, its ending is the format
 ---@field title? string the title of an HTML page. Default: "Report"
 ---@field group? string the column whose value groups the rows
