@@ -61,20 +61,42 @@ end
 --- closed.
 ---
 --- ```lua
---- local rows, columns = csv.decode("name;size\nweb;3\n", { header = true, separator = ";" })
---- assert(rows[1].size == "3" and columns[2] == "size")
+--- local rows = csv.decode("name;size\nweb;3\n", { header = true, separator = ";" })
+--- assert(rows[1].size == "3")
 --- assert(csv.decode("a,b\nc,d\n")[2][1] == "c")
 --- ```
 ---@param text string
 ---@param options? csv.DecodeOptions
 ---@return table<string, string>[]|string[][] rows
----@return string[] columns the names of the columns; empty without `header`
 function csv.decode(text, options)
   local name = "csv.decode"
   options = host.check_options(name, options, { "header", "separator" })
   local header = check_flag(options, "header", name) or false
   local decoded = host.csv_decode(text, header, separator_of(options, name))
-  return json.array(decoded.rows), json.array(decoded.columns)
+  return json.array(decoded.rows)
+end
+
+---@class csv.ColumnsOptions
+---@field separator? string one character between fields. Default: `","`
+
+--- Returns the names of the columns of CSV text, in their order. Raises the errors of `csv.decode`
+--- for the heading.
+---
+--- ```lua
+--- local input = "name,team\nweb,ops\n"
+--- local rows = csv.decode(input, { header = true })
+--- assert(csv.encode(rows, { columns = csv.columns(input) }) == input)
+--- ```
+---@param text string
+---@param options? csv.ColumnsOptions
+---@return string[]
+function csv.columns(text, options)
+  local name = "csv.columns"
+  options = host.check_options(name, options, { "separator" })
+  if type(text) ~= "string" then
+    host.fail("argument", name .. ": the text must be a string, got " .. type(text))
+  end
+  return json.array(host.csv_decode(text, true, separator_of(options, name), true).columns)
 end
 
 local function by_name(a, b)

@@ -168,7 +168,7 @@ local function send(name, method, url, body, options)
     return nil, "not sent: this is a plan"
   end
   local response = host.await(started.handle)
-  response.body = host.http_body(started.number)
+  response.body = host.http_body(started.body)
   response.ok = response.status >= 200 and response.status < 300
   setmetatable(response.headers, Headers)
   return setmetatable(response, Response)

@@ -366,7 +366,6 @@ end
 ---@param with string|fun(...: any): string?
 ---@param options? text.ReplaceOptions
 ---@return string
----@return integer count the number of matches
 function text.replace(s, pattern, with, options)
   local name = "text.replace"
   options = host.check_options(name, options, { "limit", "plain" })
@@ -394,11 +393,10 @@ function text.replace(s, pattern, with, options)
   if not is_function then
     parts = plain and { with } or parts_of(with, names)
   end
-  local pieces, last, count = {}, 0, 0
+  local pieces, last = {}, 0
   for from = 0, #at - step, step do
     pieces[#pieces + 1] = string.sub(s, last + 1, at[from + 1] - 1)
     last = at[from + 2]
-    count = count + 1
     if is_function then
       local made
       if is_named then
@@ -421,7 +419,7 @@ function text.replace(s, pattern, with, options)
     end
   end
   pieces[#pieces + 1] = string.sub(s, last + 1)
-  return table.concat(pieces), count
+  return table.concat(pieces)
 end
 
 --- Makes a regular expression of plain text, in which no character is special.

@@ -30,10 +30,18 @@ pub(super) fn functions(
         };
         let has_header = args.get(1) == Some(&LuaValue::Boolean(true));
         let separator = args.get(2).and_then(LuaValue::as_string).map(|text| text.as_bytes()[0]);
-        let decoded = decode(lua, &text.as_bytes(), has_header, separator.unwrap_or(b','));
+        let takes = if !has_header {
+            Takes::Rows
+        } else if args.get(3) == Some(&LuaValue::Boolean(true)) {
+            Takes::Heading
+        } else {
+            Takes::NamedRows
+        };
+        let decoded = decode(lua, &text.as_bytes(), takes, separator.unwrap_or(b','));
         decoded.map(LuaValue::Table).map_err(|mut error| {
             if error.kind == crate::error::Kind::Argument {
-                error.message = format!("csv.decode: {}", error.message);
+                let name = if takes == Takes::Heading { "columns" } else { "decode" };
+                error.message = format!("csv.{name}: {}", error.message);
             }
             error
         })
@@ -49,6 +57,17 @@ pub(super) fn functions(
         lua.create_string(writer.into_inner().map_err(mlua::Error::external)?)
     })?;
     table.set("csv_line", line)
+}
+
+/// Part of a text that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// Rows as arrays.
+    Rows,
+    /// Rows by the names of the columns.
+    NamedRows,
+    /// Names of the columns alone.
+    Heading,
 }
 
 /// Reader of the records of a text.
@@ -154,7 +173,7 @@ impl<'t> Records<'t> {
 }
 
 /// Table with the `rows` of a text, and the `columns` of its heading.
-fn decode(lua: &Lua, text: &[u8], has_header: bool, separator: u8) -> Result<Table> {
+fn decode(lua: &Lua, text: &[u8], takes: Takes, separator: u8) -> Result<Table> {
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
         return Err(Error::argument("the text is UTF-16").hint("save the file as UTF-8"));
     }
@@ -166,12 +185,13 @@ fn decode(lua: &Lua, text: &[u8], has_header: bool, separator: u8) -> Result<Tab
     let rows = lua.create_table().map_err(failed)?;
     let mut names = Vec::new();
     let mut width = None;
+    let has_header = takes != Takes::Rows;
     if has_header && records.advance()? {
         names = heading(lua, &records)?;
         width = Some(names.len());
     }
     let columns = lua.create_sequence_from(names.iter()).map_err(failed)?;
-    while records.advance()? {
+    while takes != Takes::Heading && records.advance()? {
         walk.count(0)?;
         let width = *width.get_or_insert(records.count);
         if records.count != width {

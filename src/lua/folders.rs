@@ -66,9 +66,13 @@ fn names_in(setup: &VmConfig, given: &str) -> Result<Vec<String>> {
 
 /// Check for a file, folder or anything else at a path.
 fn exists(setup: &VmConfig, given: &str) -> Result<bool> {
-    let is_nowhere = sandbox::resolve(Path::new(given))
-        .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
-    if is_nowhere {
+    let resolved = sandbox::resolve(Path::new(given));
+    if resolved.is_err_and(|error| is_missing(&error)) {
+        // Below a file: only who may look at the file learns that.
+        let over = Path::new(given).ancestors().skip(1);
+        let over = over.map(|path| if path == Path::new("") { Path::new(".") } else { path });
+        let mut there = over.filter(|path| sandbox::resolve(path).is_ok()).filter_map(Path::to_str);
+        setup.permissions.path(Access::Read, there.next().unwrap_or("/"))?;
         return Ok(false);
     }
     let path = setup.permissions.path(Access::Read, given)?;
@@ -79,7 +83,7 @@ fn exists(setup: &VmConfig, given: &str) -> Result<bool> {
     match planned(setup).planned(&path) {
         Ok(Some(_)) => return Ok(true),
         Ok(None) => {}
-        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(false),
+        Err(error) if is_missing(&error) => return Ok(false),
         Err(error) => return Err(failed(error)),
     }
     if let Some(fakes) = hiding(setup, Access::Read, &path) {
@@ -91,12 +95,15 @@ fn exists(setup: &VmConfig, given: &str) -> Result<bool> {
     is_there(&Beneath { path, base }).map_err(failed)
 }
 
+/// Check for an error that says that there is nothing at a path.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
 fn is_there(path: &Beneath) -> io::Result<bool> {
     match path.handle(false) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(false)
-        }
+        Err(error) if is_missing(&error) => Ok(false),
         // The root of the file system, which has no name.
         Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(true),
         Err(error) => Err(error),

@@ -1,21 +1,21 @@
 //! Requests of a script to web servers: `http` of the standard library. They go to allowed hosts
 //! alone, also after a redirect, by the proxies and certificates of the calls to AWS.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use mlua::{Lua, MultiValue, Table, Value as LuaValue};
+use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
 use url::Url;
 
 use super::budget::{MAX_READ, MemoryBudget};
 use super::fakes::FakeAnswer;
-use super::host::{Host, add, internal, planned, text_arg};
+use super::host::{Host, add, handle_arg, internal, planned, text_arg};
 use super::sandbox::{Access, Permissions};
 use crate::aws::network::{Network, NetworkError, USER_AGENT};
 use crate::error::{Error, Kind, Result};
@@ -44,18 +44,24 @@ const OWN_HEADERS: [&str; 9] = [
 /// Headers that are sent to another host after a redirect too.
 const HARMLESS_HEADERS: [&str; 3] = ["accept", "accept-language", "user-agent"];
 
-/// Bodies of answers that the script has not taken yet, by number.
-type Bodies = Arc<Mutex<HashMap<u64, Vec<u8>>>>;
+/// Body of an answer, which a script takes when the answer is there.
+#[derive(Clone, Default)]
+struct Body(Arc<Mutex<Vec<u8>>>);
+
+impl UserData for Body {}
+
+impl Body {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Registers the host functions.
 pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
-    let bodies = Bodies::default();
-    let next = Cell::new(0);
     let network = RefCell::new(None);
-    let taken = Arc::clone(&bodies);
     // Arguments: name of the function, method, address, names and values of the query and of the
     // headers, each one after the other, body, seconds, and true if the script has a replacement
-    // under a plan. The result is nil if nothing is sent, or a handle and the number of the body.
+    // under a plan. The result is nil if nothing is sent, or a handle to wait for and the body.
     add(lua, host, fallible, "http_start", move |lua, host, args| {
         host.check_arguments()?;
         let request = Request::read(lua, &args)?;
@@ -78,9 +84,8 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
             Some(network) => Network::clone(network),
             None => known.insert(setup.gate.connection().network()?).clone(),
         };
-        let number = next.get();
-        next.set(number + 1);
-        let bodies = Arc::clone(&bodies);
+        let body = Body::default();
+        let to = body.clone();
         let (is_write, permissions) = (!request.is_read(), setup.permissions.clone());
         let handle = host.driver.start(lua, is_write, async move {
             let timeout = request.timeout;
@@ -92,8 +97,7 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
                 Err(Error::new(Kind::Connection, problem)
                     .hint("timeout = … waits longer; it is in seconds"))
             })?;
-            let mut bodies = bodies.lock().unwrap_or_else(PoisonError::into_inner);
-            bodies.insert(number, answer.body);
+            *to.bytes() = answer.body;
             Ok(Value::Record(vec![
                 ("status", Value::Int(answer.status.into())),
                 ("url", Value::Str(answer.url)),
@@ -103,17 +107,15 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
         let started = handle.and_then(|handle| {
             let started = lua.create_table()?;
             started.raw_set("handle", handle)?;
-            started.raw_set("number", number)?;
+            started.raw_set("body", lua.create_userdata(body)?)?;
             Ok(LuaValue::Table(started))
         });
         started.map_err(|error| internal(&error))
     })?;
-    add(lua, host, fallible, "http_body", move |lua, _, args| {
-        let number = args.front().and_then(LuaValue::as_u64);
-        let number = number.ok_or_else(|| Error::new(Kind::Bug, "no number"))?;
-        let body = taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        let body = lua.create_string(body.unwrap_or_default());
-        body.map(LuaValue::String).map_err(|error| internal(&error))
+    add(lua, host, fallible, "http_body", |lua, _, args| {
+        let body = handle_arg(&args, 0)?.borrow::<Body>().map_err(|error| internal(&error))?;
+        let bytes = std::mem::take(&mut *body.bytes());
+        lua.create_string(bytes).map(LuaValue::String).map_err(|error| internal(&error))
     })
 }
 

@@ -32,15 +32,31 @@ csv = {}
 --- one, a column without a name or with that of another column, and a quote that is not closed.
 ---
 --- ```lua
---- local rows, columns = csv.decode("name;size\nweb;3\n", { header = true, separator = ";" })
---- assert(rows[1].size == "3" and columns[2] == "size")
+--- local rows = csv.decode("name;size\nweb;3\n", { header = true, separator = ";" })
+--- assert(rows[1].size == "3")
 --- assert(csv.decode("a,b\nc,d\n")[2][1] == "c")
 --- ```
 ---@param text string
 ---@param options? csv.DecodeOptions
 ---@return table<string, string>[]|string[][] rows
----@return string[] columns the names of the columns; empty without `header`
 function csv.decode(text, options) end
+
+---@class csv.ColumnsOptions
+---@field separator? string one character between fields. Default: `","`
+
+--- Returns the names of the columns of CSV text, in their order.
+---
+--- Raises the errors of `csv.decode` for the heading.
+---
+--- ```lua
+--- local input = "name,team\nweb,ops\n"
+--- local rows = csv.decode(input, { header = true })
+--- assert(csv.encode(rows, { columns = csv.columns(input) }) == input)
+--- ```
+---@param text string
+---@param options? csv.ColumnsOptions
+---@return string[]
+function csv.columns(text, options) end
 
 --- Encodes rows as CSV text, with a heading line.
 ---

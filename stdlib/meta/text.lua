@@ -140,7 +140,6 @@ function text.match_all(s, pattern) end
 ---@param with string|fun(...: any): string?
 ---@param options? text.ReplaceOptions
 ---@return string
----@return integer count the number of matches
 function text.replace(s, pattern, with, options) end
 
 --- Makes a regular expression of plain text, in which no character is special.

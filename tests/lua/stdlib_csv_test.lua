@@ -14,12 +14,13 @@ local function same(value, json_text)
 end
 
 it("text becomes rows by the names of the columns, or arrays", function()
-  local rows, columns = csv.decode("name,team\nweb,ops\nbatch,\n", { header = true })
+  local rows = csv.decode("name,team\nweb,ops\nbatch,\n", { header = true })
   same(rows, '[{"name":"web","team":"ops"},{"name":"batch","team":""}]')
-  same(columns, '["name","team"]')
-  rows, columns = csv.decode("a,b\nc,d")
+  rows = csv.decode("a,b\nc,d")
   same(rows, '[["a","b"],["c","d"]]')
-  same(columns, "[]")
+  same(csv.columns("name,team\nragged\n"), '["name","team"]')
+  same(csv.columns("name;team", { separator = ";" }), '["name","team"]')
+  same(csv.columns(""), "[]")
   same(csv.decode(""), "[]")
   same(csv.decode("", { header = true }), "[]")
   same(csv.decode("name\n", { header = true }), "[]")
@@ -81,8 +82,8 @@ it("rows become text, and are read back", function()
   assert(csv.encode({ { "a,b", 2 }, { "", "" } }) == '"a,b",2\n,\n')
   assert(csv.encode({ { "" } }) == '""\n' and csv.decode('""\n')[1][1] == "")
   assert(csv.encode {} == "" and csv.encode({}, { columns = { "a" } }) == "a\n")
-  local decoded, columns = csv.decode("z,a\n1,2\n", { header = true })
-  assert(csv.encode(decoded, { columns = columns }) == "z,a\n1,2\n")
+  local decoded = csv.decode("z,a\n1,2\n", { header = true })
+  assert(csv.encode(decoded, { columns = csv.columns("z,a\n1,2\n") }) == "z,a\n1,2\n")
 end)
 
 it("what is no row or no field is refused by name", function()
@@ -107,6 +108,8 @@ end)
 
 it("wrong arguments are refused", function()
   refuses("csv.decode: the text must be a string, got nil", nil, csv.decode, nil)
+  refuses("csv.columns: the text must be a string, got nil", nil, csv.columns, nil)
+  refuses("csv.columns: line 1: column 2 has no name", nil, csv.columns, "a,,b")
   refuses("must be a string, got table", nil, csv.decode, {})
   refuses("no option", "did you mean 'header'?", csv.decode, "", { headers = true })
   refuses("header must be true or false, got string", nil, csv.decode, "", { header = "yes" })
@@ -122,4 +125,36 @@ it("a long text is read", function()
   local line = "web-0123456789,ops,eu-central-1\n"
   local rows = csv.decode("name,team,region\n" .. line:rep(50000), { header = true })
   assert(#rows == 50000 and rows[50000].region == "eu-central-1")
+end)
+
+it("any rows are read back as they were written, and any text is read or refused", function()
+  local pieces = { "a", ",", ";", '"', '""', "\n", "\r", "\r\n", " ", "\0", "\u{e9}", "\xff", "" }
+  local function random_text(most)
+    local words = {}
+    for i = 1, math.random(0, most) do
+      words[i] = pieces[math.random(#pieces)]
+    end
+    return table.concat(words)
+  end
+  math.randomseed(7)
+  for _ = 1, 500 do
+    local rows, width = {}, math.random(1, 4)
+    for at = 1, math.random(1, 4) do
+      rows[at] = {}
+      for column = 1, width do
+        rows[at][column] = random_text(5)
+      end
+    end
+    local separator = math.random(2) == 1 and "," or ";"
+    local written = csv.encode(rows, { separator = separator })
+    local back = csv.decode(written, { separator = separator })
+    assert(#back == #rows, inspect(written))
+    for at, row in ipairs(rows) do
+      for column = 1, width do
+        assert(back[at][column] == row[column], inspect(written))
+      end
+    end
+    local _, err = try(csv.decode, random_text(30), { header = math.random(2) == 1 })
+    assert(not err or err.kind == "argument" and err.message:find("^csv%.decode: line %d+: "), err)
+  end
 end)

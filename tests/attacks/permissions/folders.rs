@@ -22,7 +22,11 @@ fn neither_links_nor_patterns_lead_out_of_a_granted_folder() {
           local _, err = try(fs.mkdir, path)
           assert(err and (err.kind == 'permission' or err.kind == 'io'), path)
         end
-        for _, path in ipairs { 'out/secret.txt', 'in/link/secret.txt', 'in/../out', 'in/file' } do
+        assert(not fs.exists('in/deep/own.txt/x') and not fs.exists('in/none/../x'))
+        for _, path in ipairs {
+          'out/secret.txt', 'in/link/secret.txt', 'in/../out', 'in/file', 'out/secret.txt/x',
+          'out/none/../x',
+        } do
           local found, err = try(fs.exists, path)
           assert(found == nil and err.kind == 'permission', path)
         end
