@@ -36,9 +36,6 @@ local PROBLEMS_SHOWN = 20
 
 ------------------------------------------------------------------------------------------- The file
 
-local FIELDS =
-  { name = "string", path = "string", role = "string", tags = "table", exact_tags = "boolean" }
-
 local function text_problem(text, most, pattern)
   local length = utf8.len(text)
   if text == "" then
@@ -50,103 +47,76 @@ local function text_problem(text, most, pattern)
   end
 end
 
-local function name_problem(name, most)
-  if name:find("^arn:") then
-    return "is an ARN and must be a name: write " .. name:match("[^/:]*$")
-  end
-  return text_problem(name, most, "^[%w_+=,.@-]+$")
+-- Shape of a name with at most that many characters.
+local function name_of(most)
+  return check.all("string", function(name)
+    if text.starts_with(name, "arn:") then
+      return "is an ARN and must be a name: write " .. name:match("[^/:]*$")
+    end
+    return text_problem(name, most, "^[%w_+=,.@-]+$")
+  end)
 end
 
 local function path_problem(path)
-  if not path:find("^/") or not path:find("/$") then
+  if not text.starts_with(path, "/") or not text.ends_with(path, "/") then
     return "must begin and end with /"
   end
   return text_problem(path, 512, "^[!-~]+$")
 end
 
-local function tag_problem(key, value)
-  -- Letters of other scripts are allowed, so non-ASCII characters are not checked here.
-  local allowed = "^[%w _.:/=+@\x80-\xff-]*$"
-  local problem = text_problem(key, 128, allowed)
-  if problem then
-    return "the key " .. problem
-  elseif key:lower():find("^aws:") then
-    return "keys that begin with aws: are reserved"
-  elseif type(value) ~= "string" then
-    return "the value must be a string"
-  elseif utf8.len(value) > 256 then
-    return ("the value has %d characters; AWS allows 256"):format(utf8.len(value))
-  elseif not value:find(allowed) then
-    return "the value has a character that AWS does not allow"
-  end
-end
+-- Letters of other scripts are allowed in tags, so non-ASCII characters are not checked here.
+local IN_TAGS = "^[%w _.:/=+@\x80-\xff-]*$"
 
 local function tags_problem(tags)
-  if json.is_array(tags) then
-    return 'tags must be an object such as { "Owner": "ops" }'
-  end
   local count = 0
-  for key, value in pairs(tags) do
+  for key in pairs(tags) do
     count = count + 1
-    local problem = tag_problem(key, value)
+    local problem = text_problem(key, 128, IN_TAGS)
     if problem then
-      return "tag " .. inspect(key) .. ": " .. problem
+      return "has a wrong key: " .. inspect(key) .. " " .. problem
+    elseif text.starts_with(key:lower(), "aws:") then
+      return "has the key " .. inspect(key) .. "; keys that begin with aws: are reserved"
     end
   end
   return count > 50 and ("has %d tags; AWS allows 50"):format(count) or nil
 end
 
--- Problem of an entry; nil if there is none.
-local function entry_problem(entry)
-  if type(entry) ~= "table" or json.is_array(entry) then
-    return "must be an object"
-  end
-  for key, value in pairs(entry) do
-    if not FIELDS[key] then
-      return "has the unknown field " .. inspect(key)
-    elseif type(value) ~= FIELDS[key] then
-      local wanted = FIELDS[key] == "table" and "object" or FIELDS[key]
-      return ("%s must be %s %s"):format(key, wanted == "object" and "an" or "a", wanted)
-    end
-  end
-  if not entry.name then
-    return "has no name"
-  end
-  for _, field in ipairs { { "name", 128 }, { "role", 64 } } do
-    local key, most = table.unpack(field)
-    local problem = entry[key] and name_problem(entry[key], most)
-    if problem then
-      return key .. " " .. problem
-    end
-  end
-  local problem = entry.path and path_problem(entry.path)
-  if problem then
-    return "path " .. problem
-  elseif entry.exact_tags and not entry.tags then
-    return "has exact_tags, but no tags"
-  end
-  return entry.tags and tags_problem(entry.tags)
+local function tag_problem(value)
+  return value ~= "" and text_problem(value, 256, IN_TAGS) or nil
 end
 
+local ENTRY = check.all({
+  name = name_of(128),
+  path = check.optional(check.all("string", path_problem)),
+  role = check.optional(name_of(64)),
+  tags = check.optional(
+    check.all("object", tags_problem, { ["*"] = check.all("string", tag_problem) })
+  ),
+  exact_tags = "boolean?",
+}, function(entry)
+  return entry.exact_tags and not entry.tags and "has exact_tags, but no tags" or nil
+end)
+
+-- Beginning of a line about an entry.
 local function entry_name(at, entry)
   local name = type(entry) == "table" and type(entry.name) == "string" and entry.name
-  return "entry " .. at .. (name and " (" .. inspect.visible(name) .. ")" or "")
+  return "entry " .. at .. (name and " (" .. name .. ")" or "") .. ":"
 end
 
 -- Problems of all entries of the file, one per line.
 local function entry_problems(entries)
   local problems, seen = {}, {}
   for at, entry in ipairs(entries) do
-    local problem = entry_problem(entry)
-    if not problem then
+    local found = check.problems(entry, ENTRY, { name = entry_name(at, entry) })
+    if #found == 0 then
       -- Names ignore case.
       local name = entry.name:lower()
-      problem = seen[name] and "names the same profile as entry " .. seen[name]
+      if seen[name] then
+        found[1] = entry_name(at, entry) .. " names the same profile as entry " .. seen[name]
+      end
       seen[name] = seen[name] or at
     end
-    if problem then
-      table.insert(problems, entry_name(at, entry) .. ": " .. problem)
-    end
+    table.move(found, 1, #found, #problems + 1, problems)
   end
   return problems
 end
@@ -161,7 +131,7 @@ local function role_problems(entries)
       exists[role] = iam.roles.find(entry.role) ~= nil
     end
     if role and not exists[role] then
-      table.insert(problems, entry_name(at, entry) .. ": there is no role " .. entry.role)
+      table.insert(problems, entry_name(at, entry) .. " there is no role " .. entry.role)
     end
   end
   return problems

@@ -2,9 +2,10 @@
 --- manifest. Without a permission, every function raises an error of kind "permission" that names
 --- the missing flag. A failure of the operating system is an error of kind "io".
 ---
---- Under a plan nothing on the disk changes. Writes are listed as `would write …`, and later reads
---- of the same run see them. Only `/dev/stdout`, `/dev/stderr` and `/dev/null` are written.
---- Read-only mode restricts only the account, so there files are written.
+--- Under a plan nothing on the disk changes. Writes are listed as `would write …`, new folders as
+--- `would create the folder …`, and later reads of the same run see them. Only `/dev/stdout`,
+--- `/dev/stderr` and `/dev/null` are written. Read-only mode restricts only the account, so there
+--- files are written.
 ---
 --- ```lua --allow-read=scripts
 --- for _, name in ipairs(fs.list("scripts")) do -- with --allow-read=scripts
@@ -35,6 +36,39 @@ end
 ---@return string[]
 function fs.list(dir)
   return host.fs_list(dir)
+end
+
+--- Returns true if there is a file, a folder or anything else at a path.
+---
+--- ```lua --allow-read=scripts
+--- assert(fs.exists("scripts") and not fs.exists("scripts/none.lua")) -- with --allow-read=scripts
+--- ```
+---@param path string
+---@return boolean
+function fs.exists(path)
+  return host.fs_exists(path)
+end
+
+--- Creates a folder, and the folders that it is in. It may be there already.
+---@param dir string
+function fs.mkdir(dir)
+  host.fs_mkdir(dir)
+end
+
+--- Returns the paths that match a pattern, sorted. `*` stands for any text in a name and `?` for
+--- one character, but not for a dot at its beginning; `**` stands for any number of folders.
+--- Folders outside of the permissions, and those that cannot be read, have no matches. `**` does
+--- not follow symbolic links.
+---
+--- ```lua --allow-read=scripts
+--- for _, path in ipairs(fs.glob("scripts/*.lua")) do -- with --allow-read=scripts
+---   print(path)
+--- end
+--- ```
+---@param pattern string
+---@return string[]
+function fs.glob(pattern)
+  return host.fs_glob(pattern)
 end
 
 return fs

@@ -206,9 +206,9 @@ local function as_error(value, level)
     e.where = own and where(level + 1) or nil
     add_hint(e, level + 1)
     if host.not_run and find(value, "attempt to index a nil value", 1, true) then
-      e.hint = "under a plan process.run('"
+      e.hint = "under a plan "
         .. host.not_run
-        .. "') returns nil; give it `plan = function … end`, or ask for iamlua.mode"
+        .. " returns nil; give it `plan = function … end`, or ask for iamlua.mode"
     end
     if value == "not enough memory" then
       e.hint =

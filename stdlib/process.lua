@@ -95,7 +95,7 @@ function process.run(program, args, options)
   elseif options.plan then
     return options.plan(program, words)
   end
-  host.not_run = program
+  host.not_run = "process.run('" .. program .. "')"
   return nil, "not run: this is a plan"
 end
 

@@ -21,6 +21,12 @@
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
 ---
+--- Results can go to a file, in the format of its ending, and `html` makes a page of them:
+---
+--- ```lua --allow-write=/tmp
+--- report(iam.profiles.each(), { file = "/tmp/iamlua-doc-profiles.html", title = "Profiles" })
+--- ```
+---
 --- `report.page` makes an HTML page of tables and bars.
 ---@class report
 ---@field format report.Format the format chosen with `--output`
@@ -36,9 +42,13 @@ local json = require("json")
 --- Options of a report. Without `columns`, an iterator written as CSV has the keys of its first
 --- row. With `group`, a table is split into one table per value, and the value is the heading of
 --- its first column.
+---
+--- A file is written at the end, as by `fs.write`: after a failure it is as before.
 ---@class report.Options
 ---@field columns? (string|report.Column)[] the columns to show. Default: every key, `name` first
----@field format? report.Format overrides `--output`
+---@field format? "table"|"json"|"jsonl"|"csv"|"html" overrides `--output`
+---@field file? string the file to write. Without `format`, its ending is the format
+---@field title? string the title of an HTML page. Default: "Report"
 ---@field group? string the column whose value groups the rows
 
 --- Column of a report. A `key` with a dot is a field of a table in the row. Bars are scaled to the
@@ -69,9 +79,10 @@ local json = require("json")
 ---@field total integer the quota
 ---@field unit? string the name of the things that are counted. Default: `"instance profiles"`
 
-local FORMATS = { "table", "json", "jsonl", "csv" }
 local COLUMN_KEYS = { "key", "title", "value", "align", "bar" }
-local OPTIONS = { "columns", "format", "group" }
+local OPTIONS = { "columns", "format", "group", "file", "title" }
+-- The formats of one report, which `--output` does not have.
+local ALL_FORMATS = { "table", "json", "jsonl", "csv", "html" }
 
 local function check(condition, name, problem, hint)
   if not condition then
@@ -428,7 +439,7 @@ local function add_to_tables(tables, columns, row, key)
   last.rows[at], last.numbers[at] = cells_for_people(last.columns, row)
 end
 
-local function write_table(next_row, columns, key)
+local function write_table(emit, next_row, columns, key)
   local tables, raw = {}, {}
   local function collect()
     for row in next_row do
@@ -452,7 +463,7 @@ local function write_table(next_row, columns, key)
     if #t.columns > 0 then
       draw_bars(t.columns, t.rows, t.numbers)
       local text, problem = render(t.columns, t.rows)
-      host.print(i > 1 and "\n" or "", text)
+      emit(i > 1 and "\n" or "", text)
       note = note or problem
     end
   end
@@ -467,7 +478,7 @@ local function write_table(next_row, columns, key)
   end
 end
 
-local function write_csv(next_row, columns, rows)
+local function write_csv(emit, next_row, columns, rows)
   local row = next_row()
   if not columns and row then
     columns = type(rows) == "table" and rawlen(rows) > 0 and columns_of_rows(rows)
@@ -476,84 +487,83 @@ local function write_csv(next_row, columns, rows)
   if not columns or #columns == 0 then
     return
   end
-  host.print(csv_heading(columns))
+  emit(csv_heading(columns))
   while row do
-    host.print(csv_line(columns, row))
+    emit(csv_line(columns, row))
     row = next_row()
   end
 end
 
-local function write_jsonl(next_row, columns, name)
+local function write_jsonl(emit, next_row, columns, name)
   for row in next_row do
-    host.print(json_object(columns or columns_of_row(row), row, name), "\n")
+    emit(json_object(columns or columns_of_row(row), row, name), "\n")
   end
 end
 
-local function write_json(next_row, columns, name)
+local function write_json(emit, next_row, columns, name)
   local before = "[\n  "
   for row in next_row do
-    host.print(before, json_object(columns or columns_of_row(row), row, name))
+    emit(before, json_object(columns or columns_of_row(row), row, name))
     before = ",\n  "
   end
   -- Not written after a failure: a truncated listing must not look complete.
-  host.print(before == "[\n  " and "[]\n" or "\n]\n")
+  emit(before == "[\n  " and "[]\n" or "\n]\n")
+end
+
+-- Format by the ending of a file; the one chosen with `--output` if it is of another kind.
+local function format_of_file(file)
+  local ending = string.lower(string.match(file, "%.([%w]+)$") or "")
+  for _, known in ipairs(ALL_FORMATS) do
+    if ending == known and ending ~= "table" then
+      return known
+    end
+  end
+  return ending == "htm" and "html" or host.format
 end
 
 local function format_of(options, name)
-  local format = options.format
+  local format, file, title = options.format, options.file, options.title
+  check(file == nil or type(file) == "string", name, "file must be a string, got " .. type(file))
+  check(
+    title == nil or type(title) == "string",
+    name,
+    "title must be a string, got " .. type(title)
+  )
   if format == nil then
-    return host.format
+    return file and format_of_file(file) or host.format
   end
-  for _, known in ipairs(FORMATS) do
+  for _, known in ipairs(ALL_FORMATS) do
     if format == known then
       return format
     end
   end
-  local near = type(format) == "string" and utf8.len(format) and host.nearest(format, FORMATS)
+  local near = type(format) == "string" and utf8.len(format) and host.nearest(format, ALL_FORMATS)
   local hint = near and "did you mean '" .. near .. "'?"
-    or "there is " .. table.concat(FORMATS, ", ")
+    or "there is " .. table.concat(ALL_FORMATS, ", ")
   return host.fail("argument", name .. ": there is no format " .. inspect(format), hint)
 end
 
------------------------------------------------------------------------------------------- Functions
-
---- Writes one record: a table with a line for each field, or one JSON object. Raises an argument
---- error for an invalid option.
----@param record table
----@param options? report.Options
-function report.record(record, options)
-  local name = "report.record"
-  check(type(record) == "table", name, "the record must be a table, got " .. type(record))
-  options = host.check_options(name, options, { "columns", "format" })
-  local format = format_of(options, name)
-  local columns = columns_of(options.columns, name) or columns_of_row(record)
-  if format == "csv" then
-    host.print(csv_heading(columns), csv_line(columns, record))
-  elseif format ~= "table" then
-    host.print(json_object(columns, record, name), "\n")
-  else
-    local width = 0
-    for _, column in ipairs(columns) do
-      width = math.max(width, utf8.len(column.title))
+-- Function that writes texts, and one to call at the end: to standard output, or to a file.
+local function sink(file)
+  if file == nil then
+    return host.print, function() end
+  end
+  if not host.is_granted("write", file) then
+    -- Refused here, before the rows are read.
+    host.fs_write(file, "")
+  end
+  local texts = {}
+  local function emit(...)
+    for i = 1, select("#", ...) do
+      texts[#texts + 1] = (select(i, ...))
     end
-    for i, text in ipairs(cells_for_people(columns, record)) do
-      local title = columns[i].title
-      host.print(title, string.rep(" ", width - utf8.len(title) + 2), text, "\n")
-    end
+  end
+  return emit, function()
+    host.fs_write(file, table.concat(texts))
   end
 end
 
---- Writes a message on standard error, whatever the format of the results. Its line breaks are
---- kept.
----@param text string
-function report.note(text)
-  check(type(text) == "string", "report.note", "the text must be a string, got " .. type(text))
-  local lines = {}
-  for line in string.gmatch(text .. "\n", "(.-)\r?\n") do
-    lines[#lines + 1] = inspect.visible(line) .. "\n"
-  end
-  host.print_err(table.concat(lines))
-end
+--------------------------------------------------------------------------------------------- Pages
 
 local function capitalised(key)
   local text = string.gsub(inspect.visible(key), "_", " ")
@@ -565,17 +575,7 @@ local function page_title(column)
   return column.title == heading(column.key) and capitalised(column.key) or column.title
 end
 
-local function page_table(section, name)
-  check(
-    is_rows(section.rows),
-    name,
-    "the rows must be an array or an iterator, got " .. type(section.rows)
-  )
-  local rows = {}
-  for row in iterate(section.rows, name) do
-    rows[#rows + 1] = row
-  end
-  local columns = columns_of(section.columns, name) or columns_of_rows(rows)
+local function table_of(columns, rows)
   local cells, shares, most = {}, {}, {}
   for at, row in ipairs(rows) do
     cells[at], shares[at] = cells_for_people(columns, row)
@@ -599,6 +599,111 @@ local function page_table(section, name)
       or false
   end
   return { titles = titles, right = right, rows = cells, shares = shares }
+end
+
+local function page_table(section, name)
+  check(
+    is_rows(section.rows),
+    name,
+    "the rows must be an array or an iterator, got " .. type(section.rows)
+  )
+  local rows = {}
+  for row in iterate(section.rows, name) do
+    rows[#rows + 1] = row
+  end
+  return table_of(columns_of(section.columns, name) or columns_of_rows(rows), rows)
+end
+
+local function page_of(title, sections)
+  return host.html_page(title, {}, sections, require("time").now())
+end
+
+-- Page with a line for each field of a record.
+local function record_page(record, columns, title)
+  local rows = {}
+  for i, column in ipairs(columns) do
+    rows[i] = { field = page_title(column), value = column.value(record) }
+  end
+  title = title or "Report"
+  local fields = columns_of({ "field", "value" }, "report.record")
+  return page_of(title, { { title = title, table = table_of(fields, rows) } })
+end
+
+-- Page with a table, or one for each group.
+local function write_page(emit, next_row, columns, options)
+  local title, key = options.title or "Report", options.group
+  local rows, groups = {}, {}
+  for row in next_row do
+    rows[#rows + 1] = row
+  end
+  columns = columns or columns_of_rows(rows)
+  for _, row in ipairs(rows) do
+    local name = key and (cell(field(row, key), 0) or "-") or title
+    local last = groups[#groups]
+    if not last or last.name ~= name then
+      last = { name = name, rows = {} }
+      groups[#groups + 1] = last
+    end
+    last.rows[#last.rows + 1] = row
+  end
+  local sections = {}
+  for i, group in ipairs(groups) do
+    local kept = {}
+    for _, column in ipairs(columns) do
+      if column.key ~= key then
+        kept[#kept + 1] = setmetatable({}, { __index = column })
+      end
+    end
+    sections[i] = { title = group.name, table = table_of(kept, group.rows) }
+  end
+  if #sections == 0 then
+    sections[1] = { title = title, table = table_of({}, {}) }
+  end
+  emit(page_of(title, sections))
+end
+
+------------------------------------------------------------------------------------------ Functions
+
+--- Writes one record: a table with a line for each field, or one JSON object. Raises an argument
+--- error for an invalid option.
+---@param record table
+---@param options? report.Options
+function report.record(record, options)
+  local name = "report.record"
+  check(type(record) == "table", name, "the record must be a table, got " .. type(record))
+  options = host.check_options(name, options, { "columns", "format", "file", "title" })
+  local format = format_of(options, name)
+  local columns = columns_of(options.columns, name) or columns_of_row(record)
+  local emit, finish = sink(options.file)
+  if format == "csv" then
+    emit(csv_heading(columns), csv_line(columns, record))
+  elseif format == "html" then
+    emit(record_page(record, columns, options.title))
+  elseif format ~= "table" then
+    emit(json_object(columns, record, name), "\n")
+  else
+    local width = 0
+    for _, column in ipairs(columns) do
+      width = math.max(width, utf8.len(column.title))
+    end
+    for i, text in ipairs(cells_for_people(columns, record)) do
+      local title = columns[i].title
+      emit(title, string.rep(" ", width - utf8.len(title) + 2), text, "\n")
+    end
+  end
+  finish()
+end
+
+--- Writes a message on standard error, whatever the format of the results. Its line breaks are
+--- kept.
+---@param text string
+function report.note(text)
+  check(type(text) == "string", "report.note", "the text must be a string, got " .. type(text))
+  local lines = {}
+  for line in string.gmatch(text .. "\n", "(.-)\r?\n") do
+    lines[#lines + 1] = inspect.visible(line) .. "\n"
+  end
+  host.print_err(table.concat(lines))
 end
 
 local function page_quota(quota, name)
@@ -692,15 +797,19 @@ local function call(_, rows, options)
   local format = format_of(options, name)
   local columns = columns_of(options.columns, name)
   local next_row = iterate(rows, name)
+  local emit, finish = sink(options.file)
   if format == "table" then
-    write_table(next_row, columns, group)
+    write_table(emit, next_row, columns, group)
   elseif format == "csv" then
-    write_csv(next_row, columns, rows)
+    write_csv(emit, next_row, columns, rows)
   elseif format == "jsonl" then
-    write_jsonl(next_row, columns, name)
+    write_jsonl(emit, next_row, columns, name)
+  elseif format == "html" then
+    write_page(emit, next_row, columns, options)
   else
-    write_json(next_row, columns, name)
+    write_json(emit, next_row, columns, name)
   end
+  finish()
 end
 
 return setmetatable(report, { __call = call })

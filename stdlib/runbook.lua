@@ -120,7 +120,7 @@ local PERMISSION_TEXTS = {
   write = "write files: ",
   env = "read the environment variable ",
   run = "run the program ",
-  net = "have its calls sent to ",
+  net = "send requests to ",
 }
 -- Types with `min` and `max`.
 local HAS_SIZE = { integer = true, number = true, duration = true, list = true, map = true }

@@ -954,10 +954,10 @@ end
 
 ---------------------------------------------------------------------------------------- The machine
 
---- Fake programs, files and environment variables for the runbooks of a test. A runbook still needs
---- the permission, by its manifest or by an option of `run_runbook`. Everything that is neither
---- fake nor granted to `iamlua test` by a flag such as `--allow-run=git` does not exist; its use
---- raises an error.
+--- Fake programs, files, environment variables and web servers for the runbooks of a test. A
+--- runbook still needs the permission, by its manifest or by an option of `run_runbook`. Everything
+--- that is neither fake nor granted to `iamlua test` by a flag such as `--allow-run=git` does not
+--- exist; its use raises an error.
 ---
 --- ```lua
 --- fake.process("date", { stdout = "2026-01-01\n" })
@@ -1071,6 +1071,84 @@ function fake.env(name, value)
   offer("fake_env", name, value)
 end
 
+local function sorted_names(map, what)
+  local names = {}
+  for name in next, map do
+    if type(name) ~= "string" then
+      local problem = what .. " must have names, but there is the key " .. inspect(name)
+      wrong(problem, "arguments without a name go into options.args")
+    end
+    check_text(what .. ": a name", name)
+    names[#names + 1] = name
+  end
+  sort(names)
+  return names
+end
+
+---@class fake.Answer
+---@field status? integer the status, from 100 to 599. Default: 200
+---@field body? string the body. Default: empty
+---@field json? any a value whose JSON is the body
+---@field headers? table<string, string>
+---@field error? string no answer: `http` raises it, as an error of kind "connection"
+
+local ANSWER_FIELDS = { "status", "body", "json", "headers", "error" }
+
+local function answer_of(given)
+  given = host.check_options("fake.http", given, ANSWER_FIELDS)
+  local status, body = given.status, given.body
+  if status ~= nil and (math_type(status) ~= "integer" or status < 100 or status > 599) then
+    wrong("fake.http: status must be a whole number from 100 to 599, got " .. inspect(status))
+  end
+  for _, name in ipairs { "body", "error" } do
+    if given[name] ~= nil then
+      check_text("fake.http: " .. name, given[name])
+    end
+  end
+  local headers = {}
+  if given.headers ~= nil and type(given.headers) ~= "table" then
+    wrong("fake.http: headers must be a table, got " .. type(given.headers))
+  end
+  for _, name in ipairs(sorted_names(given.headers or {}, "fake.http: the headers")) do
+    check_text("fake.http: the header " .. name, given.headers[name])
+    headers[name] = given.headers[name]
+  end
+  if given.json ~= nil then
+    body = require("json").encode(given.json)
+    headers["content-type"] = "application/json"
+  end
+  return { status = status, body = body, headers = headers, error = given.error }
+end
+
+--- Fakes a web server: requests of runbooks by `http` get the answer, and nothing is sent. In the
+--- address `*` stands for any text, and a method may stand before it. The answers of an array are
+--- used one after the other; the last one is repeated. A later definition takes precedence over an
+--- earlier one. The requests are in `requests` of the result of `run_runbook`.
+---
+--- ```lua
+--- fake.http("https://api.example.com/owners*", { json = { owner = "ops" } })
+--- fake.http("POST https://hooks.example.com/*", { { status = 503 }, { status = 200 } })
+--- fake.http("https://down.example.com/", { error = "connection refused" })
+--- ```
+---@param url string
+---@param answer? fake.Answer|fake.Answer[] default: status 200 and no body
+function fake.http(url, answer)
+  check_text("fake.http: the address", url)
+  if answer ~= nil and type(answer) ~= "table" then
+    wrong("fake.http: the answer must be a table, got " .. type(answer))
+  end
+  local _, after, method = find(url, "^(%u+) +")
+  url = after and sub(url, after + 1) or url
+  if not find(url, "^https?://") then
+    wrong("fake.http: the address must begin with https:// or http://, got " .. inspect(url))
+  end
+  local answers = {}
+  for at, given in ipairs(answer and #answer > 0 and answer or { answer or {} }) do
+    answers[at] = answer_of(given)
+  end
+  offer("fake_http", { method = method, url = url, answers = array(answers) })
+end
+
 ------------------------------------------------------------------------------------------- Runbooks
 
 --- Options of a test run of a runbook.
@@ -1101,19 +1179,28 @@ end
 ---@field error? string AWS's message, for a failed change
 ---@field text string the change as a plan shows it: `~ tag profile web: Owner → ops`
 
---- Program or file write that a plan lists.
+--- Action outside of the account that a plan lists: a program, a file write, a folder or a request.
 ---@class run_runbook.Outside
----@field kind "run"|"write" a program run, or a file write
+---@field kind "run"|"write"|"mkdir"|"request"
 ---@field program? string of a program
 ---@field arguments? string[] of a program
----@field path? string of a file
----@field bytes? integer size of a file
+---@field path? string of a file or folder
+---@field method? string of a request
+---@field url? string of a request, without its possible secrets
+---@field bytes? integer size of a file, or of the body of a request
 
 --- Program that a run started, real or fake.
 ---@class run_runbook.Process
 ---@field program string name or path, as the runbook gives it
 ---@field args string[]
 ---@field stdin? string its standard input
+
+--- Request that a run sent by `http`, to a real or a fake server.
+---@class run_runbook.Request
+---@field method string
+---@field url string the address, with the query
+---@field headers table<string, string> the headers that the runbook set, by names in lower case
+---@field body? string
 
 --- Result of a test run. `stderr` has everything but the results: `log`, summaries, the plan, and
 --- the error that ended the run. Runs under test have no journal, so it names none.
@@ -1123,8 +1210,9 @@ end
 ---@field stderr string the messages on standard error
 ---@field changes run_runbook.Change[] changes that were made or planned, in order
 ---@field processes run_runbook.Process[] programs that were run, real or fake; none under a plan
+---@field requests run_runbook.Request[] requests that were sent by `http`
 ---@field files table<string, string> fake files that were written or planned, by path
----@field outside run_runbook.Outside[] programs and file writes that a plan lists
+---@field outside run_runbook.Outside[] actions outside of the account that a plan lists
 ---@field calls table<string, integer> the number of requests, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
 
@@ -1141,20 +1229,6 @@ local OPTIONS = {
   "allow_run",
   "allow_net",
 }
-
-local function sorted_names(map, what)
-  local names = {}
-  for name in next, map do
-    if type(name) ~= "string" then
-      local problem = what .. " must have names, but there is the key " .. inspect(name)
-      wrong(problem, "arguments without a name go into options.args")
-    end
-    check_text(what .. ": a name", name)
-    names[#names + 1] = name
-  end
-  sort(names)
-  return names
-end
 
 local function word_of(what, value)
   if math_type(value) == "float" and value == value and value ~= huge and value ~= -huge then

@@ -288,6 +288,40 @@ fn what_is_wrong_with_the_network_is_named() {
     assert_eq!(asked, [format!("POST {by_number}/ HTTP/1.1")], "in absolute form");
 }
 
+/// `http` of scripts takes the way of the calls to AWS.
+#[test]
+fn requests_of_scripts_take_the_proxy_and_the_certificates() {
+    let (company, home) = (Company::new(), Home::new());
+    let bundle = home.write("ca.pem", &company.authority);
+    let bundle = bundle.to_str().expect("UTF-8");
+    let (right, wrong) = (company.proxy_url(LOGIN), company.proxy_url("proxyuser:wrong"));
+    let code = "local answer, err = try(http.get, 'https://iam.amazonaws.com/x')
+        print(answer and answer.headers['content-type'] or err.message, err and err.hint)";
+    let get = |variables: &[(&str, &str)]| {
+        let args = ["--allow-net=iam.amazonaws.com", "-e", code];
+        Company::run(&home, &args, variables).ends(0, "").out
+    };
+    let answer = get(&[("HTTPS_PROXY", &right), ("AWS_CA_BUNDLE", bundle)]);
+    assert!(!answer.starts_with("http.get: "), "{answer}");
+    assert_eq!(company.asked(), ["CONNECT iam.amazonaws.com:443 HTTP/1.1"]);
+    let rows: [Row<'_>; 3] = [
+        (&[("HTTPS_PROXY", &wrong), ("AWS_CA_BUNDLE", bundle)], &["(407)", "NAME:PASSWORD"]),
+        (&[("HTTPS_PROXY", &right)], &["certificate", "AWS_CA_BUNDLE"]),
+        (
+            &[("HTTPS_PROXY", &right), ("NO_PROXY", "amazonaws.com")],
+            &["check the address and the network", "set HTTPS_PROXY"],
+        ),
+    ];
+    for (variables, says) in rows {
+        let answer = get(variables);
+        assert!(answer.starts_with("http.get: no answer from iam.amazonaws.com"), "{answer}");
+        for text in says {
+            assert!(answer.contains(text), "{text:?} is not in {answer}");
+        }
+        assert!(!answer.contains("wrong@") && !answer.contains("p%40ss"), "{answer}");
+    }
+}
+
 /// Response of STS to `GetCallerIdentity`.
 const IDENTITY: &str = "<GetCallerIdentityResponse \
     xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\

@@ -472,11 +472,13 @@ pub fn outside_lines(outside: &[Outside], full: bool) -> Vec<String> {
         return outside.iter().map(|action| outside_line(action, full)).collect();
     }
     let mut groups: Vec<Vec<&Outside>> = Vec::new();
-    let mut by_key: HashMap<(bool, &str), usize> = HashMap::new();
+    let mut by_key: HashMap<(&str, &str), usize> = HashMap::new();
     for action in outside {
         let key = match action {
-            Outside::Run { program, .. } => (true, program.as_str()),
-            Outside::Write { path, .. } => (false, folder_of(path)),
+            Outside::Run { program, .. } => ("program", program.as_str()),
+            Outside::Write { path, .. } => ("file", folder_of(path)),
+            Outside::Mkdir { path } => ("folder", folder_of(path)),
+            Outside::Request { method, url, .. } => (method.as_str(), url.as_str()),
         };
         let group = *by_key.entry(key).or_insert_with(|| {
             groups.push(Vec::new());
@@ -500,6 +502,11 @@ fn folder_of(path: &str) -> &str {
 /// Words in shell syntax, harmless for a terminal.
 fn command_line<'a>(words: impl Iterator<Item = &'a String>, full: bool) -> String {
     let text = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    shortened(&text, full)
+}
+
+/// Text that is harmless for a terminal, cut unless `full`.
+fn shortened(text: &str, full: bool) -> String {
     let cut = text.char_indices().nth(MAX_COMMAND).filter(|_| !full);
     match cut {
         Some((at, _)) => visible(&text[..at]) + "…",
@@ -517,6 +524,13 @@ fn outside_line(action: &Outside, full: bool) -> String {
             let path = command_line(std::iter::once(path), true);
             format!("would write {path} ({})", count(*bytes, "byte"))
         }
+        Outside::Mkdir { path } => {
+            format!("would create the folder {}", command_line(std::iter::once(path), true))
+        }
+        Outside::Request { method, url, bytes } => {
+            let bytes = count(*bytes, "byte");
+            format!("would send {} {} ({bytes})", visible(method), shortened(url, full))
+        }
     }
 }
 
@@ -531,6 +545,11 @@ fn outside_fold(group: &[&Outside]) -> String {
                 let name = Path::new(path).file_name().unwrap_or_default();
                 names.push(visible(name.as_encoded_bytes()));
             }
+            Outside::Mkdir { path } => {
+                let name = Path::new(path).file_name().unwrap_or_default();
+                names.push(visible(name.as_encoded_bytes()));
+            }
+            Outside::Request { bytes: own, .. } => bytes += own,
         }
     }
     let all = number(group.len() as u64);
@@ -547,21 +566,41 @@ fn outside_fold(group: &[&Outside]) -> String {
             let place = if folder == "''" { String::new() } else { format!(" in {folder}") };
             format!("would write {all} files{place} ({})", count(bytes, "byte"))
         }
+        Outside::Mkdir { path } => {
+            let folder = visible(quoted(folder_of(path)));
+            let place = if folder == "''" { String::new() } else { format!(" in {folder}") };
+            format!("would create {all} folders{place}")
+        }
+        Outside::Request { method, url, .. } => {
+            let (method, url) = (visible(method), shortened(url, false));
+            return format!("would send {method} {url}, {all} times ({})", count(bytes, "byte"));
+        }
     };
     let rest = number((names.len() - MAX_NAMES) as u64);
     let dim = Style::new().dimmed();
     format!("{what}  {dim}{} and {rest} more{dim:#}", names[..MAX_NAMES].join(", "))
 }
 
-/// Number of programs and files: `2 programs and 1 file`.
+/// Number of programs, files, folders and requests: `2 programs and 1 file`.
 #[must_use]
 pub fn outside_count(outside: &[Outside]) -> String {
-    let programs =
-        outside.iter().filter(|action| matches!(action, Outside::Run { .. })).count() as u64;
-    let files = outside.len() as u64 - programs;
-    let parts = [(programs, "program"), (files, "file")];
-    let parts = parts.into_iter().filter(|(n, _)| *n > 0);
-    parts.map(|(n, what)| count(n, what)).collect::<Vec<_>>().join(" and ")
+    const WORDS: [&str; 4] = ["program", "file", "folder", "request"];
+    let mut counts = [0; WORDS.len()];
+    for action in outside {
+        let at = match action {
+            Outside::Run { .. } => 0,
+            Outside::Write { .. } => 1,
+            Outside::Mkdir { .. } => 2,
+            Outside::Request { .. } => 3,
+        };
+        counts[at] += 1;
+    }
+    let parts = counts.into_iter().zip(WORDS).filter(|(n, _)| *n > 0);
+    let parts: Vec<_> = parts.map(|(n, what)| count(n, what)).collect();
+    match parts.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => parts.concat(),
+    }
 }
 
 /// " in 3 accounts", or the one of several accounts that these changes are in; empty where there is
@@ -962,6 +1001,28 @@ mod tests {
         ];
         assert_eq!(plain(&outside_lines(&outside, false)), lines);
         assert_eq!(outside_count(&outside), "2 programs and 2 files");
+        let url = "https://hooks.example.com/services/…";
+        let request = Outside::Request { method: "POST".into(), url: url.into(), bytes: 34 };
+        let others = [Outside::Mkdir { path: "out/a b".into() }, request.clone()];
+        assert_eq!(
+            plain(&outside_lines(&others, false)),
+            [
+                "would create the folder 'out/a b'",
+                "would send POST https://hooks.example.com/services/… (34 bytes)"
+            ]
+        );
+        outside.extend(others);
+        assert_eq!(outside_count(&outside), "2 programs, 2 files, 1 folder and 1 request");
+        outside.clear();
+        outside.extend((0..9).map(|n| Outside::Mkdir { path: format!("out/{n}") }));
+        outside.extend(std::iter::repeat_n(request, 9));
+        assert_eq!(
+            plain(&outside_lines(&outside, false)),
+            [
+                "would create 9 folders in out  0, 1, 2 and 6 more",
+                "would send POST https://hooks.example.com/services/…, 9 times (306 bytes)",
+            ]
+        );
         outside.clear();
         outside.extend((0..300).map(|n| write(&format!("out/{n}.csv"), 10)));
         outside.extend((0..300).map(|n| run(&["-f", &n.to_string()])));

@@ -17,7 +17,8 @@ use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 
 use super::credentials::{self, Assume, Context};
-use super::network::without_password;
+use super::network::{Network, without_password};
+use super::shared_config::Profile;
 use super::{
     CorrectedClock, DEFAULT_REGION, Environment, ExplicitSettings, ServiceEndpoints, Setting,
     SettingOrigin, Settings,
@@ -152,6 +153,18 @@ impl Connection {
             endpoint_url: self.endpoint_url.clone(),
         };
         Settings::resolve(&request, self.environment())
+    }
+
+    /// Proxies and certificates of requests that are not for AWS: those of the connection. Beside
+    /// the local account these are the environment's.
+    ///
+    /// # Errors
+    /// A configuration error.
+    pub fn network(&self) -> Result<Network> {
+        match self.target {
+            Backend::Aws => Ok(self.settings()?.network),
+            Backend::Local(_) => Network::resolve(&self.environment(), &Profile::default()),
+        }
     }
 
     /// Checks the configuration of the connection, before it is used.

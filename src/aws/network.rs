@@ -166,6 +166,36 @@ impl Network {
         SharedHttpClient::new(Client { pools: pools(self), clock, endpoints, is_direct: false })
     }
 
+    /// Sends a request of a script, without anything of the SDK: no redirects, no retries.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn send(
+        &self,
+        request: HttpRequest,
+    ) -> std::result::Result<HttpResponse, NetworkError> {
+        let uri: Uri = request.uri().parse().unwrap_or_default();
+        let proxy = self.proxy_for(&uri);
+        let route = Route {
+            is_secure: uri.scheme_str() == Some("https"),
+            proxy: proxy.map(|setting| setting.value.clone()),
+        };
+        let via = proxy.map(via);
+        let place = RequestTarget { host: host_of(&uri), origin: None, via };
+        if self.ca_bundle.is_none() && route.uses_tls() && !*HAS_SYSTEM_ROOTS {
+            return Err(NetworkError { place, source: NO_ROOTS.into() });
+        }
+        let connector =
+            pools(self).connector(&route, &HttpConnectorSettings::builder().build(), None);
+        match connector.call(request).await {
+            Ok(response) if response.status().as_u16() == 407 && place.via.is_some() => {
+                Err(NetworkError { place, source: PROXY_REFUSES.into() })
+            }
+            Ok(response) => Ok(response),
+            Err(error) => Err(NetworkError { place, source: Box::new(error) }),
+        }
+    }
+
     /// HTTP client without a proxy, for instance metadata. A proxy would answer with its own
     /// credentials.
     #[must_use]
@@ -257,6 +287,14 @@ static HAS_SYSTEM_ROOTS: LazyLock<bool> =
 
 /// Cause of the error without CA certificates.
 const NO_ROOTS: &str = "this system has no CA certificates to check the certificate of a server";
+
+/// Cause of the error behind a proxy that wants a password.
+const PROXY_REFUSES: &str = "it answers 407 Proxy Authentication Required";
+
+/// Name of a proxy in errors, with the origin of its address.
+fn via(proxy: &Setting<Proxy>) -> String {
+    format!("the proxy {} ({})", proxy.value.shown(), proxy.origin)
+}
 
 /// Route, connect timeout and read timeout.
 type ConnectorKey = (Route, Option<Duration>, Option<Duration>);
@@ -357,8 +395,7 @@ impl HttpConnector for Connector {
             is_secure: uri.scheme_str() == Some("https"),
             proxy: proxy.map(|setting| setting.value.clone()),
         };
-        let via =
-            proxy.map(|proxy| format!("the proxy {} ({})", proxy.value.shown(), proxy.origin));
+        let via = proxy.map(via);
         let origin = endpoints
             .iter()
             .find(|endpoint| request.uri().starts_with(&*endpoint.value))
@@ -377,7 +414,7 @@ impl HttpConnector for Connector {
         HttpConnectorFuture::new(async move {
             match answer.await {
                 Ok(response) if response.status().as_u16() == 407 && place.via.is_some() => {
-                    let source = "it answers 407 Proxy Authentication Required".into();
+                    let source = PROXY_REFUSES.into();
                     Err(ConnectorError::other(Box::new(NetworkError { place, source }), None))
                 }
                 Ok(response) => {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use url::Url;
+use wildmatch::WildMatch;
 
 use super::sandbox::{Access, Permissions};
 use crate::error::{Error, Kind, Result};
@@ -49,11 +51,60 @@ pub struct Ran {
     stdin: Option<String>,
 }
 
+/// A fake web server.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FakeServer {
+    /// Method; any if unset.
+    pub method: Option<String>,
+    /// Address, in which `*` is any text.
+    pub url: String,
+    /// Successive answers; the last one applies to all further requests.
+    pub answers: Vec<FakeAnswer>,
+}
+
+/// Answer of a fake web server.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FakeAnswer {
+    /// Status; 200 by default.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// Headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Body.
+    #[serde(default)]
+    pub body: String,
+    /// Error in place of an answer.
+    pub error: Option<String>,
+}
+
+impl Default for FakeAnswer {
+    fn default() -> Self {
+        Self { status: ok(), headers: BTreeMap::new(), body: String::new(), error: None }
+    }
+}
+
+const fn ok() -> u16 {
+    200
+}
+
+/// Record of a request that a runbook sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sent {
+    method: String,
+    url: String,
+    headers: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+}
+
 /// Fake programs, files and variables of a test.
 #[derive(Clone, Debug, Default)]
 pub struct MadeUp {
     /// Programs, the latest last.
     pub programs: Vec<Program>,
+    /// Web servers, the latest last.
+    pub servers: Vec<FakeServer>,
     /// Files by their resolved paths; `None` for a file that does not exist.
     pub files: BTreeMap<PathBuf, Option<String>>,
     /// Variables by their names.
@@ -71,6 +122,9 @@ struct Inner {
     ran: Mutex<Vec<Ran>>,
     /// Number of runs so far of each fake program.
     runs: Mutex<BTreeMap<usize, usize>>,
+    sent: Mutex<Vec<Sent>>,
+    /// Number of requests so far to each fake server.
+    requests: Mutex<BTreeMap<usize, usize>>,
 }
 
 impl fmt::Debug for Fakes {
@@ -87,13 +141,26 @@ impl Fakes {
     /// Fake machine for one run.
     #[must_use]
     pub fn new(made_up: MadeUp, real: Permissions) -> Self {
-        Self(Arc::new(Inner { made_up, real, ran: Mutex::default(), runs: Mutex::default() }))
+        Self(Arc::new(Inner {
+            made_up,
+            real,
+            ran: Mutex::default(),
+            runs: Mutex::default(),
+            sent: Mutex::default(),
+            requests: Mutex::default(),
+        }))
     }
 
     /// Programs that were run, in order.
     #[must_use]
     pub fn ran(&self) -> Vec<Ran> {
         locked(&self.0.ran).clone()
+    }
+
+    /// Requests that were sent, in order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
+        locked(&self.0.sent).clone()
     }
 
     /// Check for a resolved path whose file on the disk is hidden.
@@ -229,6 +296,46 @@ impl Fakes {
             ("stdout", Value::Str(end.stdout)),
             ("stderr", Value::Str(end.stderr)),
         ])))
+    }
+
+    /// Records a request; returns its answer, or `None` for a real server.
+    ///
+    /// # Errors
+    /// If the test does not define it.
+    pub(super) fn request(
+        &self,
+        method: &str,
+        url: &Url,
+        headers: &[(String, String)],
+        body: Option<&[u8]>,
+    ) -> Result<Option<FakeAnswer>> {
+        let is_meant = |made_up: &FakeServer| {
+            made_up.method.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(method))
+                && WildMatch::new(&made_up.url).matches(url.as_str())
+        };
+        let all = self.0.made_up.servers.iter().enumerate();
+        let found = all.rev().find(|(_, made_up)| is_meant(made_up));
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+        if found.is_none() && !self.0.real.covers_host(host, port.unwrap_or_default()) {
+            let error = format!("cannot send {method} to {host}: a test reaches no servers");
+            return Err(Error::new(Kind::Connection, error).hint(format!(
+                "make it up with fake.http(\"https://{host}/*\", {{ body = \"…\" }}), or `iamlua \
+                 test {}` reaches it",
+                Access::Net.flag(host)
+            )));
+        }
+        locked(&self.0.sent).push(Sent {
+            method: method.to_owned(),
+            url: url.to_string(),
+            headers: headers.iter().cloned().collect(),
+            body: body.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        });
+        let Some((at, made_up)) = found else { return Ok(None) };
+        let mut requests = locked(&self.0.requests);
+        let request = requests.entry(at).or_default();
+        *request += 1;
+        let answer = made_up.answers.get(*request - 1).or(made_up.answers.last());
+        Ok(Some(answer.cloned().unwrap_or_default()))
     }
 
     /// Check for a program that need not exist on the machine.

@@ -26,8 +26,8 @@ use super::net;
 use super::open_beneath::Beneath;
 use super::sandbox::{self, Access};
 use super::{
-    Buffering, Declared, Output, Timer, VmConfig, page, processes, source, stdio, stoppable,
-    syntax, usage,
+    Buffering, Declared, Output, Timer, VmConfig, csv_text, folders, http, page, processes,
+    regexes, source, stdio, stoppable, syntax, usage,
 };
 use crate::error::{Error, Kind, Result};
 use crate::escape;
@@ -100,6 +100,9 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     modules(lua, host, &table, &fallible)?;
     stoppable::functions(lua, &table, &host.setup.borrow().canceller)?;
     usage::functions(lua, host, &table, &fallible)?;
+    csv_text::functions(lua, host, &table, &fallible)?;
+    regexes::functions(lua, host, &fallible)?;
+    http::functions(lua, host, &fallible)?;
     table.set("fallible", fallible)?;
     Ok(table)
 }
@@ -373,7 +376,7 @@ pub(super) fn write_err(host: &Host, text: &[u8]) {
     });
 }
 
-/// Output, JSON, tables, CSV.
+/// Output, JSON, tables.
 fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("format", host.setup.borrow().format.name())?;
     add(lua, host, fallible, "print", |_, host, args| write(host, &args, Output::print))?;
@@ -444,16 +447,9 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     let shared = Rc::clone(host);
     let width = lua.create_function(move |_, ()| Ok(shared.setup.borrow().width))?;
     table.set("width", width)?;
-    let csv = lua.create_function(|lua, cells: Vec<LuaString>| {
-        let bytes: usize = cells.iter().map(|cell| 3 * cell.as_bytes().len()).sum();
-        MemoryBudget::check(lua, bytes).map_err(mlua::Error::external)?;
-        let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-        writer
-            .write_record(cells.iter().map(|cell| cell.as_bytes().to_vec()))
-            .map_err(mlua::Error::external)?;
-        lua.create_string(writer.into_inner().map_err(mlua::Error::external)?)
-    })?;
-    table.set("csv_line", csv)?;
+    let escape = lua.create_function(|lua, text: LuaString| page::escape(lua, &text))?;
+    table.set("html_escape", escape)?;
+    table.set("html_framed", lua.create_function(page::framed_markup)?)?;
     table.set("html_page", lua.create_function(page::document)?)
 }
 
@@ -523,7 +519,7 @@ fn table_bytes(heads: &[String], rows: &[Vec<LuaString>]) -> usize {
 }
 
 /// Planned programs and files of the run.
-fn planned(setup: &VmConfig) -> &Recorder {
+pub(super) fn planned(setup: &VmConfig) -> &Recorder {
     setup.gate.session().recorder().outside()
 }
 
@@ -548,12 +544,12 @@ pub(super) fn to_read(setup: &VmConfig, given: &str) -> Result<Beneath> {
 }
 
 /// Fake machine of a test, if it hides the file of a path.
-fn hiding<'a>(setup: &'a VmConfig, access: Access, path: &Path) -> Option<&'a Fakes> {
+pub(super) fn hiding<'a>(setup: &'a VmConfig, access: Access, path: &Path) -> Option<&'a Fakes> {
     setup.permissions.fakes.as_ref().filter(|fakes| fakes.hides(access, path))
 }
 
 /// Check for a write to that path, which resolves to `path`, that is only planned.
-fn is_planned(setup: &VmConfig, given: &str, path: &Path) -> bool {
+pub(super) fn is_planned(setup: &VmConfig, given: &str, path: &Path) -> bool {
     let is_stream = || {
         let named = std::path::absolute(given);
         outside::is_stream(path) || named.is_ok_and(|named| outside::is_stream(&named))
@@ -701,24 +697,7 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         write_file(host, &given, crate::files::USUAL, |out| out.write_all(&content.as_bytes()))?;
         Ok(LuaValue::Nil)
     })?;
-    add(lua, host, fallible, "fs_list", |lua, host, args| {
-        let given = text_arg(&args, 0, "fs.list: the path")?;
-        let setup = host.setup.borrow();
-        let listed = setup.permissions.path(Access::Read, &given)?;
-        let failed = |error| Error::io(format!("cannot list {given}"), error);
-        if let Some(fakes) =
-            setup.permissions.fakes.as_ref().filter(|f| f.hides(Access::Read, &listed))
-        {
-            let names = fakes.names_in(planned(&setup), &listed, &given)?;
-            let names = lua.create_sequence_from(names).map(LuaValue::Table);
-            return names.map_err(|error| internal(&error));
-        }
-        let path = to_read(&setup, &given)?;
-        let names = path.names().map_err(failed)?;
-        let names = planned(&setup).names_in(&path.path, names);
-        lua.create_sequence_from(names).map(LuaValue::Table).map_err(|error| internal(&error))
-    })?;
-    Ok(())
+    folders::functions(lua, host, fallible)
 }
 
 /// Environment, programs, and the grants of a manifest.
@@ -754,6 +733,8 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
                     .map_err(|error| Error::io(format!("cannot run {program}"), error))?;
             }
             let shown = |word: &String| session.journal().without_secrets(word);
+            // A planned program is held in memory until the end.
+            MemoryBudget::check(lua, 1)?;
             planned(&setup).run(shown(&program), rest.iter().map(shown).collect());
             return Ok(LuaValue::Nil);
         }

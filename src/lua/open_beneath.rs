@@ -104,6 +104,43 @@ impl Beneath {
         Err(io::Error::other("it comes and goes"))
     }
 
+    /// Creates the folder, and those that it is in; it may be there already.
+    ///
+    /// # Errors
+    /// Any I/O error, such as a file in its place.
+    pub fn make_folders(&self) -> io::Result<()> {
+        let Some(base) = &self.base else {
+            // A file there is not a folder: the system says that something exists.
+            return std::fs::create_dir_all(&self.path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+                _ => error,
+            });
+        };
+        let root = if base.is_dir() { base } else { base.parent().unwrap_or(base) };
+        let folder = OFlags::DIRECTORY | OFlags::CLOEXEC | HANDLE;
+        let mut handle = rustix::fs::open(root, folder, Mode::empty())?;
+        for part in self.path.strip_prefix(root).into_iter().flat_map(Path::components) {
+            let Component::Normal(part) = part else { continue };
+            let inner = || {
+                let flags = folder | OFlags::NOFOLLOW;
+                retry_interrupted(&|| false, || {
+                    rustix::fs::openat(&handle, part, flags, Mode::empty())
+                })
+            };
+            handle = match inner() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match rustix::fs::mkdirat(&handle, part, Mode::from_raw_mode(0o777)) {
+                        // Another process may have created it.
+                        Ok(()) | Err(Errno::EXIST) => inner()?,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                opened => opened?,
+            };
+        }
+        Ok(())
+    }
+
     /// Names in a folder.
     ///
     /// # Errors
@@ -245,6 +282,7 @@ mod tests {
         assert!(read(&file).is_err() && write(&file).is_err() && file.handle(true).is_err());
         assert!(beneath("deep").names().is_err());
         assert!(beneath("deep/new").handle(true).is_err());
+        assert!(beneath("deep/a/b").make_folders().is_err());
         assert_eq!(std::fs::read_dir(&outside).expect("a folder").count(), 1);
         assert_eq!(std::fs::read_to_string(outside.join("file")).expect("a file"), "content");
     }
@@ -257,6 +295,15 @@ mod tests {
         assert_eq!(new.handle(false).expect_err("none").kind(), io::ErrorKind::NotFound);
         drop(new.handle(true).expect("it is made"));
         assert!(home.join("new").is_file());
+        let folder = Beneath { path: home.join("a/b"), base: Some(home.clone()) };
+        folder.make_folders().expect("it is made");
+        folder.make_folders().expect("it is there");
+        assert!(home.join("a/b").is_dir());
+        let granted = Beneath { path: home.join("c/d"), base: Some(home.join("c")) };
+        granted.make_folders().expect("it is made");
+        let file = Beneath { path: home.join("new/x"), base: Some(home.clone()) };
+        let refused = file.make_folders().expect_err("a file is no folder");
+        assert_eq!(refused.kind(), io::ErrorKind::NotADirectory);
         let own = Beneath { path: home.join("own"), base: Some(home.join("own")) };
         own.write_whole(0o600, &|| false, |out| out.write_all(b"x")).expect("it is written");
         assert_eq!(std::fs::read(home.join("own")).expect("a file"), b"x");

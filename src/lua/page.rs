@@ -122,13 +122,35 @@ pub(super) fn document(
     for section in &sections {
         content.push(section.html()?);
     }
+    lua.create_string(framed(&title, all(content), &at))
+}
+
+/// Document of a page with that content.
+fn framed(title: &LuaString, content: Html, at: &str) -> String {
     let page = HtmlPage {
-        heading: lossy(&title),
+        heading: lossy(title),
         source: "iamlua",
         is_file: true,
-        content: all(content),
+        content,
         footer: format!("Created {at} by iamlua {}", env!("CARGO_PKG_VERSION")),
         ..HtmlPage::default()
     };
-    lua.create_string(page.document())
+    page.document()
+}
+
+/// Document of a page whose content is markup: title, markup, and the time.
+pub(super) fn framed_markup(
+    lua: &Lua,
+    (title, markup, at): (LuaString, LuaString, String),
+) -> mlua::Result<LuaString> {
+    let bytes = escaped_bytes(title.as_bytes().len()) + 3 * markup.as_bytes().len();
+    MemoryBudget::check(lua, bytes).map_err(mlua::Error::external)?;
+    lua.create_string(framed(&title, Html::trusted(lossy(&markup)), &at))
+}
+
+/// Escaped text, whose control characters are visible.
+pub(super) fn escape(lua: &Lua, given: &LuaString) -> mlua::Result<LuaString> {
+    let bytes = given.as_bytes().len();
+    MemoryBudget::check(lua, bytes + escaped_bytes(bytes)).map_err(mlua::Error::external)?;
+    lua.create_string(text(lossy(given)).into_markup())
 }

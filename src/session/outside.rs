@@ -1,9 +1,10 @@
-//! Programs and files of a plan: what a script would run and write outside of the account.
+//! Programs, files and folders of a plan: what a script would run and create outside of the
+//! account.
 //!
 //! Nothing of it is executed. A planned file exists in a private temporary folder, where later
 //! reads of the same run find it. The folder is removed with the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -34,12 +35,28 @@ pub enum Outside {
         /// Size afterwards.
         bytes: u64,
     },
+    /// A folder that would be created, with those that it is in.
+    Mkdir {
+        /// Path, as the script gives it.
+        path: String,
+    },
+    /// A request to a server that would be sent.
+    Request {
+        /// Method, such as `POST`.
+        method: String,
+        /// Address, without its possible secrets.
+        url: String,
+        /// Size of the body.
+        bytes: u64,
+    },
 }
 
 /// Paths of the operator's own output, which a plan writes as a run does.
 const STREAMS: [&str; 5] = ["/dev/stdout", "/dev/stderr", "/dev/null", "/dev/fd/1", "/dev/fd/2"];
 /// Folder for temporary files where the usual one cannot be written, as in many containers.
 const SHARED_MEMORY: &str = "/dev/shm";
+/// Memory of an action, besides its texts.
+const ACTION_BYTES: usize = 64;
 /// Start of the name of the temporary folder.
 const PREFIX: &str = "iamlua-plan-";
 
@@ -75,9 +92,13 @@ struct RecordedActions {
     actions: Vec<Outside>,
     /// Planned files by their resolved paths.
     files: BTreeMap<PathBuf, Planned>,
+    /// Planned folders by their resolved paths, with those that they are in.
+    folders: BTreeSet<PathBuf>,
     folder: Option<TempDir>,
     /// Number of contents made so far, for their names.
     contents: u64,
+    /// Approximate memory of the actions, in bytes.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -93,7 +114,15 @@ struct Planned {
 impl Recorder {
     /// Records a program that would run.
     pub fn run(&self, program: String, arguments: Vec<String>) {
-        locked(&self.0).actions.push(Outside::Run { program, arguments });
+        let bytes = arguments.iter().map(|argument| argument.len() + ACTION_BYTES).sum::<usize>();
+        let bytes = program.len() + bytes;
+        locked(&self.0).add(Outside::Run { program, arguments }, bytes);
+    }
+
+    /// Records a request that would be sent.
+    pub fn request(&self, method: String, url: String, bytes: u64) {
+        let size = method.len() + url.len();
+        locked(&self.0).add(Outside::Request { method, url, bytes }, size);
     }
 
     /// File with the content of a planned file; `None` if nothing is planned there.
@@ -103,6 +132,9 @@ impl Recorder {
     pub fn planned(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let recorded = locked(&self.0);
         recorded.check_parents(path)?;
+        if recorded.folders.contains(path) {
+            return Err(Errno::ISDIR.into());
+        }
         let planned = recorded.files.get(path).filter(|planned| !planned.is_special);
         Ok(planned.map(|planned| planned.content.clone()))
     }
@@ -121,6 +153,48 @@ impl Recorder {
         let planned = Planned { action: None, content, is_special: false };
         recorded.files.insert(path.to_owned(), planned);
         Ok(())
+    }
+
+    /// Plans a folder, with those that it is in. Unless it `is_on_disk`, the disk is ignored.
+    ///
+    /// # Errors
+    /// Those of creating it, as far as they can be known before.
+    pub fn mkdir(&self, path: &Path, shown: &str, is_on_disk: bool) -> io::Result<()> {
+        let mut recorded = locked(&self.0);
+        recorded.check_parents(path)?;
+        if recorded.files.contains_key(path) {
+            return Err(Errno::NOTDIR.into());
+        }
+        let mut missing = Vec::new();
+        for folder in path.ancestors() {
+            if recorded.folders.contains(folder) {
+                break;
+            }
+            let about = if is_on_disk { folder.metadata() } else { Err(Errno::NOENT.into()) };
+            match about {
+                Ok(there) if !there.is_dir() => return Err(Errno::NOTDIR.into()),
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(folder),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(topmost) = missing.last()
+            && is_on_disk
+        {
+            recorded.check_folder(topmost)?;
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        recorded.folders.extend(missing.into_iter().map(Path::to_owned));
+        recorded.add(Outside::Mkdir { path: shown.to_owned() }, 3 * shown.len());
+        Ok(())
+    }
+
+    /// Check for a planned folder.
+    #[must_use]
+    pub fn has_folder(&self, path: &Path) -> bool {
+        locked(&self.0).folders.contains(path)
     }
 
     /// Path at which there is no file.
@@ -152,6 +226,11 @@ impl Recorder {
         let own = recorded.folder.as_ref().map(TempDir::path);
         let mut names = on_disk;
         names.retain(|name| own != Some(&folder.join(name)));
+        for path in &recorded.folders {
+            if path.parent() == Some(folder) {
+                names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
         for (path, planned) in &recorded.files {
             if path.parent() == Some(folder) && !planned.is_special {
                 names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
@@ -177,6 +256,9 @@ impl Recorder {
     ) -> io::Result<()> {
         let mut recorded = locked(&self.0);
         recorded.check_parents(path)?;
+        if recorded.folders.contains(path) {
+            return Err(Errno::ISDIR.into());
+        }
         let is_special = match path.metadata() {
             _ if !is_on_disk => false,
             Ok(there) if there.is_dir() => return Err(Errno::ISDIR.into()),
@@ -187,7 +269,7 @@ impl Recorder {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             // A file is replaced by one that is created beside it.
             _ => {
-                check_folder(path)?;
+                recorded.check_folder(path)?;
                 false
             }
         };
@@ -214,6 +296,9 @@ impl Recorder {
     ) -> io::Result<PathBuf> {
         let mut recorded = locked(&self.0);
         recorded.check_parents(path)?;
+        if recorded.folders.contains(path) {
+            return Err(Errno::ISDIR.into());
+        }
         if let Some(planned) = recorded.files.get(path) {
             let (content, is_special) = (planned.content.clone(), planned.is_special);
             recorded.plan(path, shown, content.clone(), is_special);
@@ -232,7 +317,7 @@ impl Recorder {
             Ok(_) => drop(File::options().write(true).read(mode.reads).open(path)?),
             Err(error) if error.kind() == ErrorKind::NotFound && !mode.must_exist => {
                 if is_on_disk {
-                    check_folder(path)?;
+                    recorded.check_folder(path)?;
                 }
             }
             Err(_) if !is_on_disk => return Err(Errno::NOENT.into()),
@@ -245,6 +330,11 @@ impl Recorder {
         }
         recorded.plan(path, shown, content.clone(), is_special);
         Ok(content)
+    }
+
+    /// Approximate memory of the recorded actions, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        locked(&self.0).bytes
     }
 
     /// Recorded programs and files, in order; files with their sizes.
@@ -260,6 +350,7 @@ impl Recorder {
         let mut recorded = locked(&self.0);
         recorded.measure();
         recorded.files.clear();
+        recorded.folders.clear();
         recorded.folder = None;
     }
 
@@ -270,12 +361,29 @@ impl Recorder {
 }
 
 impl RecordedActions {
+    fn add(&mut self, action: Outside, bytes: usize) {
+        self.bytes += bytes + ACTION_BYTES;
+        self.actions.push(action);
+    }
+
     fn check_parents(&self, path: &Path) -> io::Result<()> {
         let is_file = |parent: &Path| self.files.contains_key(parent);
         if !self.files.is_empty() && path.ancestors().skip(1).any(is_file) {
             return Err(Errno::NOTDIR.into());
         }
         Ok(())
+    }
+
+    /// Checks that an entry could be created in its folder.
+    fn check_folder(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if self.folders.contains(folder) {
+            return Ok(());
+        }
+        if !folder.metadata()?.is_dir() {
+            return Err(Errno::NOTDIR.into());
+        }
+        Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
     }
 
     fn new_content(&mut self) -> io::Result<PathBuf> {
@@ -290,7 +398,7 @@ impl RecordedActions {
         let next = self.actions.len();
         let action = self.files.get(path).and_then(|planned| planned.action).unwrap_or(next);
         if action == next {
-            self.actions.push(Outside::Write { path: shown.to_owned(), bytes: 0 });
+            self.add(Outside::Write { path: shown.to_owned(), bytes: 0 }, 3 * shown.len());
         }
         let action = Some(action);
         self.files.insert(path.to_owned(), Planned { action, content, is_special });
@@ -316,15 +424,6 @@ fn new_folder() -> io::Result<TempDir> {
             io::Error::new(error.kind(), why)
         })
     })
-}
-
-/// Checks that a file could be created in its folder.
-fn check_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    if !folder.metadata()?.is_dir() {
-        return Err(Errno::NOTDIR.into());
-    }
-    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Checks that a program could be started, with the system's rules: a path as it is, a name in the
@@ -391,6 +490,32 @@ mod tests {
         assert_eq!(recorder.actions(), listed, "the sizes stay");
         assert!(!content.exists() && !new.exists());
         assert_eq!(std::fs::read_to_string(&old).expect("the file"), "before");
+    }
+
+    #[test]
+    fn a_planned_folder_is_found_and_takes_files() {
+        let home = tempfile::tempdir().expect("a folder");
+        let recorder = Recorder::default();
+        let deep = home.path().join("a/b");
+        recorder.mkdir(&deep, "a/b", true).expect("it is planned");
+        recorder.mkdir(&home.path().join("a"), "a", true).expect("it is there already");
+        recorder.mkdir(home.path(), ".", true).expect("it is there already");
+        assert!(recorder.has_folder(&deep) && !deep.exists());
+        recorder.write(&deep.join("x"), "a/b/x", true, |out| out.write_all(b"1")).expect("a file");
+        assert_eq!(recorder.names_in(&deep, Vec::new()), ["x"]);
+        assert_eq!(recorder.names_in(home.path(), Vec::new()), ["a"]);
+        let error = recorder.mkdir(&deep.join("x/y"), "", true).expect_err("a file is no folder");
+        assert_eq!(error.kind(), ErrorKind::NotADirectory);
+        let error = recorder.mkdir(&deep.join("x"), "", true).expect_err("a file is there");
+        assert_eq!(error.kind(), ErrorKind::NotADirectory);
+        let error = recorder.write(&deep, "", true, |_| Ok(())).expect_err("it is a folder");
+        assert_eq!(error.kind(), ErrorKind::IsADirectory);
+        assert_eq!(recorder.planned(&deep).expect_err("it").kind(), ErrorKind::IsADirectory);
+        let listed = [
+            Outside::Mkdir { path: "a/b".into() },
+            Outside::Write { path: "a/b/x".into(), bytes: 1 },
+        ];
+        assert_eq!(recorder.actions(), listed);
     }
 
     #[test]

@@ -339,7 +339,7 @@ impl Recorder {
 
     /// Approximate size in bytes.
     pub(super) fn held_bytes(&self) -> usize {
-        locked(&self.0).bytes
+        locked(&self.0).bytes + self.1.held_bytes()
     }
 
     /// Programs and files outside of the account.

@@ -15,7 +15,7 @@ use super::account::TestContext;
 use super::runbook;
 use crate::emulator::{Contents, Faults};
 use crate::error::{Error, Kind, Result};
-use crate::lua::fakes::Program;
+use crate::lua::fakes::{FakeServer, Program};
 use crate::lua::{Offer, sandbox};
 use crate::ui::diff;
 
@@ -89,6 +89,7 @@ pub(super) fn offers(
         ("fake_process", ask(fake_process)),
         ("fake_file", ask(fake_file)),
         ("fake_env", ask(fake_env)),
+        ("fake_http", ask(fake_http)),
         ("runbook", Offer::Background(run)),
     ]
 }
@@ -224,6 +225,13 @@ fn fake_env(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     context.change_fakes(|fakes| {
         fakes.env.insert(name, value);
     });
+    Ok(Json::Null)
+}
+
+fn fake_http(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
+    let server: FakeServer = serde_json::from_value(args.first().cloned().unwrap_or_default())
+        .map_err(|error| Error::argument(format!("fake.http: {error}")))?;
+    context.change_fakes(|fakes| fakes.servers.push(server));
     Ok(Json::Null)
 }
 

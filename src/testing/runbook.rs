@@ -18,6 +18,7 @@ use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
+use crate::lua::fakes::Fakes;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::lua::{Format, Output, Show, Vm, VmConfig};
 use crate::session::destination::Places;
@@ -197,7 +198,8 @@ fn run_script(context: &TestContext, request: RunRequest) -> Result<Json> {
         "stderr": err.take(),
         "changes": changes,
         "outside": listed,
-        "processes": fakes.map(|fakes| fakes.ran()).unwrap_or_default(),
+        "processes": fakes.as_ref().map(Fakes::ran).unwrap_or_default(),
+        "requests": fakes.as_ref().map(Fakes::sent).unwrap_or_default(),
         "files": files,
         "calls": session.calls(),
         "error": result.err().map(|error| error_table(&error)),

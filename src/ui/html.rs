@@ -14,6 +14,20 @@ use crate::escape::visible_but;
 #[derive(Clone, Debug, Default)]
 pub struct Html(String);
 
+impl Html {
+    /// Markup that is already safe, such as an escaped fragment.
+    #[must_use]
+    pub const fn trusted(markup: String) -> Self {
+        Self(markup)
+    }
+
+    /// Markup of the fragment.
+    #[must_use]
+    pub fn into_markup(self) -> String {
+        self.0
+    }
+}
+
 /// Escaped text. Control and bidirectional characters are made visible, except line feeds and tabs.
 #[must_use]
 pub fn text(text: impl AsRef<str>) -> Html {

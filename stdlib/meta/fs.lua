@@ -7,9 +7,10 @@
 --- Without a permission, every function raises an error of kind "permission" that names the missing
 --- flag. A failure of the operating system is an error of kind "io".
 ---
---- Under a plan nothing on the disk changes. Writes are listed as `would write …`, and later reads
---- of the same run see them. Only `/dev/stdout`, `/dev/stderr` and `/dev/null` are written.
---- Read-only mode restricts only the account, so there files are written.
+--- Under a plan nothing on the disk changes. Writes are listed as `would write …`, new folders as
+--- `would create the folder …`, and later reads of the same run see them. Only `/dev/stdout`,
+--- `/dev/stderr` and `/dev/null` are written. Read-only mode restricts only the account, so there
+--- files are written.
 ---
 --- ```lua
 --- for _, name in ipairs(fs.list("scripts")) do -- with --allow-read=scripts
@@ -33,5 +34,35 @@ function fs.write(path, text) end
 ---@param dir string
 ---@return string[]
 function fs.list(dir) end
+
+--- Returns true if there is a file, a folder or anything else at a path.
+---
+--- ```lua
+--- assert(fs.exists("scripts") and not fs.exists("scripts/none.lua")) -- with --allow-read=scripts
+--- ```
+---@param path string
+---@return boolean
+function fs.exists(path) end
+
+--- Creates a folder, and the folders that it is in.
+---
+--- It may be there already.
+---@param dir string
+function fs.mkdir(dir) end
+
+--- Returns the paths that match a pattern, sorted.
+---
+--- `*` stands for any text in a name and `?` for one character, but not for a dot at its beginning;
+--- `**` stands for any number of folders. Folders outside of the permissions, and those that cannot
+--- be read, have no matches. `**` does not follow symbolic links.
+---
+--- ```lua
+--- for _, path in ipairs(fs.glob("scripts/*.lua")) do -- with --allow-read=scripts
+---   print(path)
+--- end
+--- ```
+---@param pattern string
+---@return string[]
+function fs.glob(pattern) end
 
 return fs

@@ -11,6 +11,8 @@
 --- Numbers can be drawn as bars, and rows can be grouped, one table per group. In the other formats
 --- these are plain columns:
 ---
+--- Results can go to a file, in the format of its ending, and `html` makes a page of them:
+---
 --- `report.page` makes an HTML page of tables and bars.
 ---
 --- ```lua
@@ -25,6 +27,10 @@
 ---   { by = "role", name = "none", profiles = 8 },
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
+---
+--- ```lua
+--- report(iam.profiles.each(), { file = "/tmp/iamlua-doc-profiles.html", title = "Profiles" })
+--- ```
 ---@class report
 ---@field format report.Format the format chosen with `--output`
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
@@ -36,9 +42,13 @@ report = {}
 ---
 --- Without `columns`, an iterator written as CSV has the keys of its first row. With `group`, a
 --- table is split into one table per value, and the value is the heading of its first column.
+---
+--- A file is written at the end, as by `fs.write`: after a failure it is as before.
 ---@class report.Options
 ---@field columns? (string|report.Column)[] the columns to show. Default: every key, `name` first
----@field format? report.Format overrides `--output`
+---@field format? "table"|"json"|"jsonl"|"csv"|"html" overrides `--output`
+---@field file? string the file to write. Without `format`, its ending is the format
+---@field title? string the title of an HTML page. Default: "Report"
 ---@field group? string the column whose value groups the rows
 
 --- Column of a report.

@@ -289,7 +289,7 @@ function clock.advance(length) end
 ---@return string
 function clock.now() end
 
---- Fake programs, files and environment variables for the runbooks of a test.
+--- Fake programs, files, environment variables and web servers for the runbooks of a test.
 ---
 --- A runbook still needs the permission, by its manifest or by an option of `run_runbook`.
 --- Everything that is neither fake nor granted to `iamlua test` by a flag such as `--allow-run=git`
@@ -363,6 +363,28 @@ function fake.file(path, text) end
 ---@param value string
 function fake.env(name, value) end
 
+---@class fake.Answer
+---@field status? integer the status, from 100 to 599. Default: 200
+---@field body? string the body. Default: empty
+---@field json? any a value whose JSON is the body
+---@field headers? table<string, string>
+---@field error? string no answer: `http` raises it, as an error of kind "connection"
+
+--- Fakes a web server: requests of runbooks by `http` get the answer, and nothing is sent.
+---
+--- In the address `*` stands for any text, and a method may stand before it. The answers of an
+--- array are used one after the other; the last one is repeated. A later definition takes
+--- precedence over an earlier one. The requests are in `requests` of the result of `run_runbook`.
+---
+--- ```lua
+--- fake.http("https://api.example.com/owners*", { json = { owner = "ops" } })
+--- fake.http("POST https://hooks.example.com/*", { { status = 503 }, { status = 200 } })
+--- fake.http("https://down.example.com/", { error = "connection refused" })
+--- ```
+---@param url string
+---@param answer? fake.Answer|fake.Answer[] default: status 200 and no body
+function fake.http(url, answer) end
+
 --- Options of a test run of a runbook.
 ---@class run_runbook.Options
 ---@field mode? "apply"|"plan"|"read-only" make, list or refuse changes. Default: "apply"
@@ -392,19 +414,28 @@ function fake.env(name, value) end
 ---@field error? string AWS's message, for a failed change
 ---@field text string the change as a plan shows it: `~ tag profile web: Owner → ops`
 
---- Program or file write that a plan lists.
+--- Action outside of the account that a plan lists: a program, a file write, a folder or a request.
 ---@class run_runbook.Outside
----@field kind "run"|"write" a program run, or a file write
+---@field kind "run"|"write"|"mkdir"|"request"
 ---@field program? string of a program
 ---@field arguments? string[] of a program
----@field path? string of a file
----@field bytes? integer size of a file
+---@field path? string of a file or folder
+---@field method? string of a request
+---@field url? string of a request, without its possible secrets
+---@field bytes? integer size of a file, or of the body of a request
 
 --- Program that a run started, real or fake.
 ---@class run_runbook.Process
 ---@field program string name or path, as the runbook gives it
 ---@field args string[]
 ---@field stdin? string its standard input
+
+--- Request that a run sent by `http`, to a real or a fake server.
+---@class run_runbook.Request
+---@field method string
+---@field url string the address, with the query
+---@field headers table<string, string> the headers that the runbook set, by names in lower case
+---@field body? string
 
 --- Result of a test run.
 ---
@@ -416,8 +447,9 @@ function fake.env(name, value) end
 ---@field stderr string the messages on standard error
 ---@field changes run_runbook.Change[] changes that were made or planned, in order
 ---@field processes run_runbook.Process[] programs that were run, real or fake; none under a plan
+---@field requests run_runbook.Request[] requests that were sent by `http`
 ---@field files table<string, string> fake files that were written or planned, by path
----@field outside run_runbook.Outside[] programs and file writes that a plan lists
+---@field outside run_runbook.Outside[] actions outside of the account that a plan lists
 ---@field calls table<string, integer> the number of requests, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
 

@@ -394,6 +394,17 @@ const VALUES: &[Attack] = &[
     ("require(('x'):rep(1e6))", 1, "not found"),
     ("runbook { params = { [('x'):rep(1e6)] = {} } } print('held')", 0, HOLDS),
     ("runbook { no_such_key = 1, [('y'):rep(1e6)] = 2 }", 1, "the manifest has no"),
+    ("csv.decode((','):rep(20000))", 1, "more than 16384 fields"),
+    ("csv.decode(('a,b\\n'):rep(4e6))", 1, "not enough memory"),
+    ("csv.decode('\"' .. ('x'):rep(1.4e8))", 1, "not enough memory"),
+    ("text.replace(('x'):rep(1e4), 'x', ('y'):rep(1e6))", 1, "not enough memory"),
+    ("text.match_all(('x'):rep(3e7), '')", 1, "not enough memory"),
+    ("text.match('x', '((a{100}){100}){100}')", 1, "is too large"),
+    ("text.match('x', ('(a'):rep(30000))", 1, "is not a regular expression"),
+    ("html.escape(('\\1'):rep(1e8))", 1, "not enough memory"),
+    ("local t = {} t[1] = t html.element('p', t)", 1, "holds itself"),
+    ("local t = {} t.t = t csv.encode({ t })", 1, "is a table"),
+    ("local t, s = {}, {} t.a, s.a = t, s check(t, s)", 1, "is nested more than 100 levels deep"),
 ];
 
 /// Endless operations without a Lua instruction in between. Each must end at its timeout, in the
@@ -447,6 +458,19 @@ const ENDLESS: &[&str] = &[
     "io.open(PIPE):read('a')",
     "for line in io.lines(PIPE) do end",
     "fs.write(PIPE, 'x') while true do end",
+    "local s = ('a,b,c\\n'):rep(1e6) while true do csv.decode(s) end",
+    "local s = ('\\n'):rep(1e7) while true do csv.decode(s) end",
+    "local rows = { { ('x'):rep(1e6) } } while true do csv.encode(rows) end",
+    "while true do text.split(('x,'):rep(1e6), ',') end",
+    "while true do text.trim((' '):rep(1e7) .. 'x' .. (' '):rep(1e6)) end",
+    "local s = ('a'):rep(1e6) while true do text.match(s, '(a*)*b') end",
+    "text.match(('a'):rep(2e7), '(?:a?){900}b') while true do end",
+    "while true do text.match_all(('a'):rep(4000), '(?:.*){50}[^a]|a') end",
+    "text.replace('x', 'x', function() while true do end end)",
+    "check({}, function() while true do end end)",
+    "local t, s = {}, {} for i = 1, 9 do t[i], s[1] = t, s end check(t, s)",
+    "while true do try(fs.glob, '**') end",
+    "html.element('p', setmetatable({ 1 }, { __index = rawlen })) while true do end",
 ];
 
 /// Runs attacks as the program does, several at once.

@@ -17,6 +17,7 @@ mod operations;
 mod outside;
 mod plan;
 mod policy;
+mod requests;
 mod runs;
 mod show;
 mod tasks;

@@ -90,10 +90,10 @@ it("all that is wrong with the file is said at once", function()
       { name = "r", role = ("r"):rep(65) },
     },
     "entry 2 (a/b): name has a character that AWS does not allow",
-    "entry 3: has no name",
-    "entry 4: must be an object",
-    'entry 5 (x): has the unknown field "pth"',
-    "entry 6 (x): tags must be an object",
+    "entry 3: name is missing",
+    "entry 4: must be an object, got string",
+    "entry 5 (x): pth is not a known field; did you mean path?",
+    "entry 6 (x): tags must be an object, got array",
     "entry 7 (GOOD): names the same profile as entry 1",
     "name has 129 characters; AWS allows 128",
     "entry 9 (r): role has 65 characters; AWS allows 64"
@@ -115,13 +115,14 @@ it("every field is held to what AWS allows", function()
   wrong({ role = "a b" }, "role has a character")
   wrong({ tags = "x" }, "tags must be an object")
   wrong({ tags = json.array() }, "tags must be an object")
-  wrong({ tags = { Owner = 5 } }, 'tag "Owner": the value must be a string')
-  wrong({ tags = { [""] = "x" } }, 'tag "": the key is empty')
-  wrong({ tags = { [("k"):rep(129)] = "x" } }, "the key has 129 characters")
-  wrong({ tags = { K = ("v"):rep(257) } }, "the value has 257 characters")
-  wrong({ tags = { K = "a*b" } }, "the value has a character")
+  wrong({ tags = { Owner = 5 } }, "tags.Owner must be a string, got number")
+  wrong({ tags = { [""] = "x" } }, 'tags has a wrong key: "" is empty')
+  wrong({ tags = { [("k"):rep(129)] = "x" } }, "has 129 characters; AWS allows 128")
+  wrong({ tags = { K = ("v"):rep(257) } }, "tags.K has 257 characters")
+  wrong({ tags = { K = "a*b" } }, "tags.K has a character")
   wrong({ tags = { ["aws:x"] = "y" } }, "keys that begin with aws: are reserved")
   wrong({ tags = { K = "x" }, exact_tags = "yes" }, "exact_tags must be a boolean")
+  wrong({ path = "x", role = "a b" }, "role has a character")
   wrong({ exact_tags = true }, "has exact_tags, but no tags")
   local many = {}
   for i = 1, 51 do

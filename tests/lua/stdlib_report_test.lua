@@ -359,3 +359,51 @@ it("wrong arguments are refused", function()
     refuses(case[2], report.page, case[1])
   end
 end)
+
+it("a report goes to a file, in the format of its ending", function()
+  local folder = temp_folder {}
+  local rows = { { name = "a<b", n = 1 }, { name = "c", n = 2 } }
+  local function written(name, options)
+    options.file = folder .. "/" .. name
+    report(rows, options)
+    return fs.read(options.file)
+  end
+  assert(written("x.csv", {}) == "name,n\na<b,1\nc,2\n")
+  assert(written("x.JSONL", {}):find('{"name":"a<b","n":1}\n', 1, true) == 1)
+  assert(#json.decode(written("x.json", {})) == 2)
+  assert(written("x.txt", { format = "csv" }):find("name,n\n", 1, true) == 1)
+  assert(written("x.txt", { format = "table" }):find("a<b", 1, true))
+  local columns = { "name", { key = "n", bar = true } }
+  local page = written("x.html", { title = "T & U", columns = columns })
+  assert(page:find("<h1>T &amp; U</h1>", 1, true) and page:find("a&lt;b", 1, true), page)
+  assert(page:find("<svg", 1, true) and not page:find("a<b", 1, true))
+  page = written("y.htm", { group = "name" })
+  assert(page:find("<h2>a&lt;b</h2>", 1, true) and page:find("<h2>c</h2>", 1, true), page)
+  report({}, { file = folder .. "/empty.html" })
+  assert(fs.read(folder .. "/empty.html"):find("Nothing to report.", 1, true))
+  report.record({ name = "x<y", n = 5 }, { file = folder .. "/one.html", title = "One" })
+  page = fs.read(folder .. "/one.html")
+  assert(page:find("<h1>One</h1>", 1, true) and page:find("x&lt;y", 1, true), page)
+end)
+
+it("a file is not written after a failure, nor without a permission", function()
+  local folder = temp_folder { ["x.csv"] = "before" }
+  local rows = { { name = "a" } }
+  local function failing()
+    return table.remove(rows) or error("gone", 0)
+  end
+  assert(not pcall(report, failing, { file = folder .. "/x.csv" }))
+  assert(fs.read(folder .. "/x.csv") == "before")
+  local read = 0
+  local _, err = try(report, function()
+    read = read + 1
+  end, { file = "/nowhere/x.csv" })
+  assert(err.kind == "permission" and read == 0, tostring(err))
+  for _, case in ipairs {
+    { { file = 1 }, "file must be a string, got number" },
+    { { title = {} }, "title must be a string, got table" },
+  } do
+    _, err = try(report, {}, case[1])
+    assert(err.kind == "argument" and err.message:find(case[2], 1, true), tostring(err))
+  end
+end)

@@ -137,6 +137,61 @@ fn calls_go_nowhere_that_nobody_has_allowed() {
 }
 
 #[test]
+fn requests_go_nowhere_that_nobody_has_allowed() {
+    let desk = Desk::new();
+    let trap = Trap::new();
+    let there = &trap.place;
+    let port = there.rsplit_once(':').expect("a port").1.to_owned();
+    let urls = [
+        format!("http://{there}/"),
+        format!("HTTP://{there}/"),
+        format!("http://localhost:{port}/"),
+        format!("http://2130706433:{port}/"),
+        format!("http://0x7f.1:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        format!("http://hooks.example.com@{there}/"),
+        format!("http://{there}/?hooks.example.com"),
+        format!("http://{there}#@hooks.example.com"),
+        format!("http://{there}\\\\@hooks.example.com"),
+        format!("http:\\n//{there}/"),
+        format!("//{there}/"),
+        format!("file://{there}/etc/passwd"),
+        "http://169.254.169.254/latest/meta-data/".into(),
+    ];
+    for grant in
+        ["--allow-net=hooks.example.com", "--allow-net=127.0.0.1:1", "--allow-run", "--yes"]
+    {
+        for mode in ["--plan", "--apply", "--plan-runs-programs"] {
+            for url in &urls {
+                let code = format!(
+                    "for _, call in ipairs {{ http.get, http.post, http.request }} do
+                       local answer, err = try(call, '{url}')
+                       assert(not answer and (err.kind == 'permission' or err.kind == 'argument'),
+                         tostring(err))
+                     end
+                     print('held')"
+                );
+                let ran = desk.run(&[grant, mode, "-e", &code]).ends(0, "");
+                assert!(ran.out.starts_with("held\n"), "{grant} {mode} {url}: {ran:?}");
+            }
+        }
+    }
+    // A header cannot become a request of its own.
+    let allow = format!("--allow-net={there}");
+    for headers in [
+        "['X'] = 'a\\r\\nHost: evil'",
+        "['X\\r\\nY'] = 'a'",
+        "Host = 'evil'",
+        "['Content-Length'] = '0'",
+        "['Transfer-Encoding'] = 'chunked'",
+    ] {
+        let code = format!("http.get('http://{there}/', {{ headers = {{ {headers} }} }})");
+        desk.run(&[&allow, "-e", &code]).ends(1, "header");
+    }
+    assert_eq!(trap.visits(), 0, "somebody has called");
+}
+
+#[test]
 fn hosts_of_ones_own_and_those_that_were_allowed_are_reached() {
     let desk = Desk::new();
     let (endpoint, other) = (desk.serve(), desk.serve());
