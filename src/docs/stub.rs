@@ -193,7 +193,8 @@ fn comment_of(item: &Item) -> String {
 fn class(out: &mut String, item: &Item) {
     describe(out, item);
     let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
-    let _ = writeln!(out, "---@class {}{extends}", item.name);
+    let exact = if item.is_exact() { "(exact) " } else { "" };
+    let _ = writeln!(out, "---@class {exact}{}{extends}", item.name);
     for one in &item.fields {
         field(out, one);
     }
@@ -245,7 +246,7 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
     let is_overload_long =
         overload.chars().count() > WIDTH && item.params.iter().any(|one| one.is_positional);
     if !options.is_empty() {
-        let _ = writeln!(out, "---@class {class}");
+        let _ = writeln!(out, "---@class (exact) {class}");
         for param in &options {
             field(out, param);
         }
@@ -254,7 +255,7 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
     let positional: Vec<_> = item.params.iter().filter(|param| param.is_positional).collect();
     if is_overload_long {
         let extends = if options.is_empty() { String::new() } else { format!(": {class}") };
-        let _ = writeln!(out, "---@class {}.Named{extends}", item.name);
+        let _ = writeln!(out, "---@class (exact) {}.Named{extends}", item.name);
         for param in &positional {
             field(out, param);
         }

@@ -832,18 +832,33 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
 
 /// File of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder,
 /// and nowhere else.
-fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)>> {
+/// Paths at which a module may be, relative to the folder of the script; `None` for a text that is
+/// no name of a module.
+fn module_paths(name: &str) -> Option<[PathBuf; 2]> {
     let part_is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
     };
-    if !name.split('.').all(part_is_plain) {
+    let relative: PathBuf = name.split('.').collect();
+    name.split('.')
+        .all(part_is_plain)
+        .then(|| [relative.with_added_extension("lua"), relative.join("init.lua")])
+}
+
+/// File of a module in the folder of a script.
+#[must_use]
+pub fn module_file(folder: &Path, name: &str) -> Option<PathBuf> {
+    let paths = module_paths(name)?;
+    paths.into_iter().map(|path| folder.join(path)).find(|path| path.is_file())
+}
+
+fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    let Some(candidates) = module_paths(name) else {
         return Err(Error::argument(format!("require: {name:?} is not a module name")).hint(
             "it takes names such as \"tags\" or \"lib.tags\", without slashes and \".lua\"",
         ));
-    }
+    };
     let Some(folder) = setup.folder.as_deref() else { return Ok(None) };
-    let relative: PathBuf = name.split('.').collect();
-    for candidate in [relative.with_added_extension("lua"), relative.join("init.lua")] {
+    for candidate in candidates {
         let path = folder.join(candidate);
         let content = sandbox::resolve(&path).and_then(|path| planned(setup).planned(&path));
         let content = content.ok().flatten();

@@ -52,10 +52,12 @@ use driver::Driver;
 pub use driver::Waker;
 pub use entry::without_locals;
 use host::Host;
+pub use host::module_file;
 pub use manifest::{CatchUp, JobSpec, Manifest, OnFailure, Param};
 pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{FoundKind, NameCompletion, Prompt};
 use sandbox::Permissions;
+pub use syntax::{SyntaxError, check as check_syntax};
 
 /// Format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

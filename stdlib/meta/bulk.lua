@@ -21,7 +21,7 @@ bulk = {}
 ---
 --- With `on_error = "stop"` no further item is started after a failure. Without `concurrency`, the
 --- number of items at once grows until AWS throttles.
----@class bulk.Options
+---@class (exact) bulk.Options
 ---@field concurrency? integer items at once, 1 to 1,024. Default: adapts to the account
 ---@field label? string prefix of messages. Default: "bulk"
 ---@field on_error? "continue"|"stop" reaction to a failed item. Default: "continue"
