@@ -245,7 +245,14 @@ impl Error {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = format!("error: {self}\n");
-        if let Some(traceback) = self.traceback.as_deref().filter(|trace| trace.lines().count() > 1)
+        let shown = |place: &str| self.to_string().contains(place);
+        // One frame is worth a line where the message does not begin with its place.
+        let says_more = |trace: &&str| {
+            let mut lines = trace.lines();
+            let place = lines.next().and_then(|line| line.trim().split(": ").next());
+            lines.next().is_some() || place.is_some_and(|place| !shown(place))
+        };
+        if let Some(traceback) = self.traceback.as_deref().filter(says_more)
             && matches!(
                 self.kind,
                 Kind::Script | Kind::Aws | Kind::Argument | Kind::Connection | Kind::Bug

@@ -183,6 +183,9 @@ end
 -- Work on the items of `source`. `settle(at, value)` receives the result of the function for the
 -- item at that place, nil for one that failed or was skipped.
 local function new_work(name, source, options, f, settle)
+  if f == nil and host.is_callable(options) then
+    options, f = nil, options
+  end
   local limit, label, stops = options_of(name, options)
   if not host.is_callable(f) then
     host.fail("argument", name .. ": the last argument must be a function, got " .. type(f))
@@ -207,6 +210,18 @@ local function new_work(name, source, options, f, settle)
   }, Work)
 end
 
+-- Kinds of errors of a script, rather than of what it works on.
+local BUGS = { script = true, argument = true, bug = true }
+
+-- Frames of a traceback, from the innermost on.
+local function frames(trace)
+  local all = {}
+  for line in string.gmatch(trace, "[^\n]+") do
+    all[#all + 1] = string.match(line, "^%s*(.*)$")
+  end
+  return all
+end
+
 function Work:fail(item, err)
   local result = self.result
   if err.kind == "protected" then
@@ -224,7 +239,9 @@ function Work:fail(item, err)
     err.item = err.item or item
     self.is_ended = true
   elseif result.failed <= MAX_REPORTED then
+    local trace = BUGS[err.kind] and err.traceback
     log.error(self.label .. " failed", {
+      at = trace and table.concat(frames(trace), " < ") or nil,
       item = name_of(item),
       error = (err.code and err.code .. ": " or "") .. err.message,
       request = err.request_id,

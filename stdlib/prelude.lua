@@ -15,18 +15,21 @@
 --- `getmetatable` returns `false` for them, or a stand-in that `setmetatable` accepts. A script may
 --- replace globals and modules; the program keeps using the originals.
 ---
---- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of
---- `debug` but `debug.traceback`, `io.close`, `io.flush`, `io.input`, `io.output`, `io.tmpfile` and
---- `os.setlocale`.
+--- A coroutine that waits, or is a task, has the status "normal": it is in the middle of a call.
+--- `coroutine.yield` in a task raises an error, because nothing has resumed it.
+---
+--- Not available: `dofile`, `loadfile`, `string.dump`, `io.popen`, `io.tmpfile`, `os.execute`,
+--- `os.remove`, `os.rename`, `os.tmpname`, `package.loadlib`, and the functions of `debug` that
+--- reach into other functions. They raise an error that says so.
 
-local host, native_resume, native_close = ...
+local host = ...
 
-local getinfo, native_traceback = debug.getinfo, debug.traceback
+local native_debug, getinfo, native_traceback = debug, debug.getinfo, debug.traceback
 local native_load, native_open, collectgarbage = load, io.open, collectgarbage
 local native_tmpfile = io.tmpfile
 local native_date, native_time = os.date, os.time
-local create, yield, isyieldable, native_status, running =
-  coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
+-- Lua's own: those of `coroutine` are for scripts.
+local yield, isyieldable = host.yield, host.isyieldable
 local pack, unpack, concat = table.pack, table.unpack, table.concat
 -- The raw metatable, whatever its `__metatable` shows to scripts.
 local getmetatable, native_setmetatable, set_metatable =
@@ -35,8 +38,9 @@ local type, tostring, error = type, tostring, error
 local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset =
   select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
 -- Not as methods: those are fields of the global `string`, which a script can replace.
-local find, sub, gsub, utf8_len = string.find, string.sub, string.gsub, utf8.len
-local math_type = math.type
+local byte, find, sub, gsub, utf8_len =
+  string.byte, string.find, string.sub, string.gsub, utf8.len
+local string_format, string_gmatch, math_type = string.format, string.gmatch, math.type
 local WAIT = host.marker
 
 ----------------------------------------------------------------------------------------- Metatables
@@ -263,21 +267,6 @@ host.Error, host.as_error, host.handler, host.settle, host.where =
 
 -------------------------------------------------------------------------------------------- Waiting
 
--- Above zero while a coroutine was resumed from where Lua cannot yield. Nothing below it may yield
--- to the driver then.
-local blocked = 0
-
--- Coroutines that wait for the driver, or belong to it: only the driver resumes them. For scripts
--- they are in the middle of a call.
-local waits, owned = with_metatable({}, { __mode = "k" }), with_metatable({}, { __mode = "k" })
-
-local function yield_to_driver(handle)
-  local co = running()
-  waits[co] = true
-  yield(WAIT, handle)
-  waits[co] = nil
-end
-
 local function wait_for(handle)
   if host.failed then
     host.check_tasks()
@@ -285,23 +274,11 @@ local function wait_for(handle)
   if host.ready(handle) then
     return
   end
-  if blocked == 0 and isyieldable() then
-    yield_to_driver(handle)
+  if isyieldable() then
+    yield(WAIT, handle)
   else
     host.block(handle)
   end
-end
-
-local function status(co)
-  local state = native_status(co)
-  return state == "suspended" and (waits[co] or owned[co]) and "normal" or state
-end
-
--- Makes a coroutine a task of the driver.
-local native_spawn = host.spawn
-function host.spawn(co, ...)
-  owned[co] = true
-  return native_spawn(co, ...)
 end
 
 local function await(handle)
@@ -311,88 +288,26 @@ end
 
 host.wait_for, host.await = wait_for, await
 
--- A waiting coroutine of the script passes its wait to the driver, and continues with the result.
-local function pass_up(co, ...)
-  local _, mark, handle = ...
-  if mark ~= WAIT then
-    return ...
-  end
-  yield_to_driver(handle)
-  return pass_up(co, native_resume(co))
-end
-
-local function unblock(...)
-  blocked = blocked - 1
-  return ...
-end
-
-local function resume(co, ...)
-  if type(co) ~= "thread" then
-    error("bad argument #1 to 'resume' (coroutine expected)", 2)
-  end
-  local state = status(co)
-  if state ~= "suspended" then
-    return false,
-      "cannot resume " .. (state == "dead" and "dead" or "non-suspended") .. " coroutine"
-  end
-  if blocked == 0 and isyieldable() then
-    return pass_up(co, native_resume(co, ...))
-  end
-  blocked = blocked + 1
-  return unblock(native_resume(co, ...))
-end
-
--- Closing runs `__close` handlers. Lua cannot yield there, although `isyieldable` says that it can.
-local function close(co)
-  if type(co) ~= "thread" then
-    error("bad argument #1 to 'close' (coroutine expected)", 2)
-  end
-  local state = status(co)
-  if state ~= "suspended" and state ~= "dead" then
-    error("cannot close a " .. state .. " coroutine", 2)
-  end
-  blocked = blocked + 1
-  return unblock(native_close(co))
-end
-
-local function unwrap(co, ok, ...)
-  if ok then
-    return ...
-  end
-  local e = ...
-  if status(co) == "dead" then
-    local closed, why = close(co)
-    if not closed then
-      e = why
-    end
-  end
-  error(e, 0)
-end
-
-coroutine.resume, coroutine.close = resume, close
-
---- As in plain Lua, except that a coroutine that waits, or is a task, is "normal": it is in the
---- middle of a call, and cannot be resumed or closed.
----@param co thread
----@return "running"|"suspended"|"normal"|"dead"
-function coroutine.status(co)
-  if type(co) ~= "thread" then
-    error("bad argument #1 to 'status' (coroutine expected)", 2)
-  end
-  return status(co)
-end
-
---- As in plain Lua. Waiting inside the coroutine is not visible to its caller.
----@param f function
----@return fun(...: any): any ...
-function coroutine.wrap(f)
-  local co = create(f)
-  return function(...)
-    return unwrap(co, resume(co, ...))
-  end
-end
-
 ---------------------------------------------------------------------------------------- The sandbox
+
+-- Function of Lua's library that is written in Lua: its errors name it, and the position in the
+-- script.
+local function library(name, f)
+  local function finish(ok, ...)
+    if ok then
+      return ...
+    end
+    local e = ...
+    if type(e) ~= "string" then
+      error(e, 0)
+    end
+    e = gsub(e, "^%[iamlua:%w+%]:%d+: ", "")
+    error(gsub(e, "^(bad argument #%d+ to )'[%w_%?]+'", "%1'" .. name .. "'"), 2)
+  end
+  return function(...)
+    return finish(pcall(f, ...))
+  end
+end
 
 local function no_access(name, instead)
   return function()
@@ -404,41 +319,16 @@ end
 --- than line breaks, tabs and colours are shown as `\x1b`; `io.write` writes bytes unchanged. For
 --- results that other programs read, see `report`.
 ---@param ... any
-function print(...)
-  local words = pack(...)
-  for i = 1, words.n do
-    words[i] = tostring(words[i])
-  end
-  host.print(concat(words, "\t"), "\n")
-end
-
-local function stream(write)
-  local self = {}
-  function self:write(...)
-    for i = 1, select("#", ...) do
-      local value = (select(i, ...))
-      if type(value) ~= "string" and type(value) ~= "number" then
-        error(
-          "bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")",
-          2
-        )
-      end
-      write(tostring(value))
-    end
-    return self
-  end
-  function self:flush()
-    return self
-  end
-  function self:setvbuf()
-    return true
-  end
-  return self
-end
+print = host.c_function("print", host.raise_write_failure)
 
 -- `io.open` with permissions; the file is Lua's own.
 local function open(path, mode)
-  mode = mode or "r"
+  if mode == nil then
+    mode = "r"
+  elseif type(mode) ~= "string" then
+    error("bad argument #2 to 'open' (string expected, got " .. type(mode) .. ")", 2)
+  end
+  local is_valid = find(mode, "^[rwa]%+?b*$") ~= nil
   local writes = find(mode, "[wa+]") ~= nil
   local reads = find(mode, "r", 1, true) ~= nil or find(mode, "+", 1, true) ~= nil
   local real = path
@@ -448,7 +338,7 @@ local function open(path, mode)
   if writes then
     real = host.resolve("write", path, find(mode, "^[wa]%+?b*$") ~= nil)
     -- Plain Lua refuses other modes.
-    if find(mode, "^[rwa]%+?b*$") then
+    if is_valid then
       local planned = host.plan_file(path, mode)
       if type(planned) == "table" then
         return nil, path .. ": " .. planned.problem, planned.code
@@ -457,7 +347,7 @@ local function open(path, mode)
     end
   end
   if type(real) == "table" then
-    if find(mode, "^[rwa]%+?b*$") then
+    if is_valid then
       return nil, path .. ": " .. real.problem, real.code
     end
     real = path
@@ -469,9 +359,142 @@ local function open(path, mode)
   return file, why, code
 end
 
+-- Functions of Lua's own files.
+local file_methods = getmetatable(io.stdin).__index
+local native_io_type, native_input, native_read = io.type, io.input, io.read
+local standard = {}
+
+-- A standard file: its functions, which get the file and return them.
+local function standard_file(make_methods)
+  local file = host.new_file()
+  local methods = make_methods(file)
+  set_metatable(file, {
+    __index = methods,
+    __name = "FILE*",
+    __metatable = false,
+    __tostring = function()
+      return string_format("file (%p)", file)
+    end,
+  })
+  standard[file] = true
+  return file
+end
+
+-- Type of a value in messages, as Lua names it there.
+local function type_name(value)
+  local meta = getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name or value == nil and "no value" or type(value)
+end
+
+local function check_file(file, self, name)
+  if not rawequal(file, self) then
+    error("bad argument #1 to '" .. name .. "' (FILE* expected, got " .. type_name(self) .. ")", 3)
+  end
+end
+
+-- Methods that all standard files share.
+local function common(file)
+  return {
+    close = function(self)
+      check_file(file, self, "close")
+      return nil, "cannot close standard file"
+    end,
+    flush = function(self)
+      check_file(file, self, "flush")
+      host.flush()
+      return self
+    end,
+    seek = function(self)
+      check_file(file, self, "seek")
+      return nil, "Illegal seek", 29
+    end,
+    read = function(self)
+      check_file(file, self, "read")
+      return nil, "Bad file descriptor", 9
+    end,
+    lines = function(self)
+      check_file(file, self, "lines")
+      return function()
+        error("Bad file descriptor", 2)
+      end
+    end,
+    setvbuf = function(self)
+      check_file(file, self, "setvbuf")
+      return true
+    end,
+  }
+end
+
+local stdout = standard_file(function(file)
+  local methods = common(file)
+  methods.write = host.c_function("write_out", file, host.raise_write_failure)
+  function methods.setvbuf(self, mode)
+    check_file(file, self, "setvbuf")
+    if mode ~= "no" and mode ~= "full" and mode ~= "line" then
+      error("bad argument #1 to 'setvbuf' (invalid option '" .. tostring(mode) .. "')", 2)
+    end
+    host.set_buffering(mode)
+    return true
+  end
+  return methods
+end)
+local stderr = standard_file(function(file)
+  local methods = common(file)
+  methods.write = host.c_function("write_err", file, host.raise_write_failure)
+  return methods
+end)
+
 -- An empty root has no /dev/null; an empty file reads alike.
-local stdin = host.has_input and io.stdin or native_open("/dev/null", "r") or assert(native_tmpfile())
-local stdout, stderr = stream(host.write), stream(host.write_err)
+local input = host.has_input and io.stdin or native_open("/dev/null", "r") or assert(native_tmpfile())
+native_input(input)
+
+-- Iterator over lines, which closes the file at its end if `closes`.
+local function lines_of(file, closes, ...)
+  if select("#", ...) > 240 then
+    error("bad argument #242 to 'lines' (too many arguments)", 3)
+  end
+  return host.c_function("next_line", file_methods.read, file_methods.close, file, closes, ...)
+end
+
+local stdin = standard_file(function(file)
+  local methods = common(file)
+  methods.read = host.c_function("read_in", file, file_methods.read, input)
+  function methods.lines(self, ...)
+    check_file(file, self, "lines")
+    return lines_of(input, false, ...)
+  end
+  function methods.seek(self, ...)
+    check_file(file, self, "seek")
+    return file_methods.seek(input, ...)
+  end
+  function methods.setvbuf(self, ...)
+    check_file(file, self, "setvbuf")
+    return file_methods.setvbuf(input, ...)
+  end
+  function methods.write(self)
+    check_file(file, self, "write")
+    return nil, "Bad file descriptor", 9
+  end
+  return methods
+end)
+
+local default_output = stdout
+
+-- File that an argument of `io.input` or `io.output` names.
+local function file_argument(name, file, mode)
+  if type(file) == "string" then
+    local opened, why = open(file, mode)
+    if not opened then
+      error(why, 3)
+    end
+    return opened
+  elseif standard[file] or native_io_type(file) then
+    return file
+  end
+  error("bad argument #1 to '" .. name .. "' (FILE* expected, got " .. type_name(file) .. ")", 3)
+end
+
 --- Standard input and output, and files within the permissions granted by `--allow-read`,
 --- `--allow-write` or the runbook's manifest.
 io = {
@@ -483,50 +506,106 @@ io = {
   ---@return file*? file nil if the system refuses
   ---@return string? problem
   ---@return integer? code
-  open = open,
-  --- Writes text and numbers on standard output.
+  open = library("open", open),
+  --- Writes text and numbers on standard output, or on the file that was chosen with `io.output`.
   ---@param ... string|number
   ---@return file*
-  write = function(...)
-    return stdout:write(...)
-  end,
-  --- Reads from standard input, as in plain Lua.
+  write = host.c_function("write", stdout, host.raise_write_failure, function(...)
+    return default_output:write(...)
+  end),
+  --- Reads from standard input, or from the file that was chosen with `io.input`, as in plain Lua.
+  --- What was written before is shown first.
   ---@param ... string|integer formats, such as `"l"` for a line and `"a"` for all; default `"l"`
   ---@return any ...
-  read = function(...)
-    return stdin:read(...)
-  end,
-  --- Iterates over the lines of a file, or of standard input.
+  read = host.c_function("read", native_read),
+  --- Iterates over the lines of a file, which it closes at the end, or of standard input.
   ---@param path? string without it standard input
   ---@param ... string|integer formats, as in `io.read`
   ---@return fun(): any ...
-  lines = function(path, ...)
+  ---@return nil
+  ---@return nil
+  ---@return file*? file
+  lines = library("lines", function(path, ...)
     if path == nil then
-      return stdin:lines(...)
+      return lines_of(native_input(), false, ...)
     end
     local file, why = open(path, "r")
     if not file then
       error(why, 2)
     end
-    return file:lines(...)
-  end,
+    return lines_of(file, true, ...), nil, nil, file
+  end),
   --- Returns `"file"` or `"closed file"`, or nil for a value that is not a file.
   ---@param value any
   ---@return "file"|"closed file"|nil kind
-  type = io.type,
+  type = library("type", function(...)
+    local value = ...
+    if value ~= nil and standard[value] then
+      return "file"
+    end
+    return native_io_type(...)
+  end),
+  --- Closes a file; without an argument the one that was chosen with `io.output`. Standard files
+  --- stay open.
+  ---@param file? file*
+  ---@return true? closed
+  ---@return string? problem
+  close = library("close", function(file)
+    if file == nil then
+      file = default_output
+    end
+    if not standard[file] and not native_io_type(file) then
+      error("bad argument #1 to 'close' (FILE* expected, got " .. type_name(file) .. ")", 2)
+    end
+    return file:close()
+  end),
+  --- Shows what was written.
+  ---@return file*
+  flush = library("flush", function()
+    return default_output:flush()
+  end),
+  --- Chooses the file that `io.read` and `io.lines()` read, by its path or opened, and returns it;
+  --- without an argument, only returns it.
+  ---@param file? string|file*
+  ---@return file*
+  input = library("input", function(file)
+    if file ~= nil then
+      file = file_argument("input", file, "r")
+      if file == stdout or file == stderr then
+        error("bad argument #1 to 'input' (the file cannot be read)", 2)
+      end
+      native_input(file == stdin and input or file)
+    end
+    local chosen = native_input()
+    return chosen == input and stdin or chosen
+  end),
+  --- Chooses the file that `io.write` writes, by its path or opened, and returns it; without an
+  --- argument, only returns it.
+  ---@param file? string|file*
+  ---@return file*
+  output = library("output", function(file)
+    if file ~= nil then
+      default_output = file_argument("output", file, "w")
+      host.redirect_output(default_output ~= stdout)
+    end
+    return default_output
+  end),
   --- Standard input, with the methods of a file.
   ---@type file*
   stdin = stdin,
-  --- Standard output; it has only `write`, `flush` and `setvbuf`.
+  --- Standard output, with the methods of a file that can only be written. It cannot be closed.
   ---@type file*
   stdout = stdout,
-  --- Standard error; it has only `write`, `flush` and `setvbuf`.
+  --- Standard error, with the methods of a file that can only be written. It cannot be closed.
   ---@type file*
   stderr = stderr,
   --- Not available in scripts: it raises an error of kind "permission". `process.run` runs
   --- programs.
   ---@param ... any
   popen = no_access("io.popen", "process.run, with --allow-run"),
+  --- Not available in scripts: it raises an error of kind "permission".
+  ---@param ... any
+  tmpfile = no_access("io.tmpfile", "io.open with --allow-write=FOLDER"),
 }
 
 --- Times, and environment variables within the permissions granted by `--allow-env` or the
@@ -539,9 +618,9 @@ os = {
   ---@param format? string
   ---@param time? integer seconds since 1970; default now
   ---@return string|osdate
-  date = function(format, time)
+  date = library("date", function(format, time)
     return native_date(format, time or host.now() // 1000)
-  end,
+  end),
   --- Returns the seconds between two times, as in plain Lua.
   ---@param later integer
   ---@param earlier integer
@@ -550,12 +629,7 @@ os = {
   --- Returns the seconds since 1970, now or of a table with `year`, `month`, `day` and so on.
   ---@param date? table
   ---@return integer
-  time = function(date)
-    if date == nil then
-      return host.now() // 1000
-    end
-    return native_time(date)
-  end,
+  time = host.c_function("time", library("time", native_time)),
   --- Returns an environment variable; nil if it is not set. Raises an error of kind "permission"
   --- that names the missing flag.
   ---@param name string
@@ -564,7 +638,8 @@ os = {
   --- Ends the script at once, with an exit code. Calls in progress are completed first, so the
   --- journal is complete.
   ---@param code? integer|boolean from 0 to 255; true is 0, false is 1; default 0
-  exit = function(code)
+  ---@param close? boolean close the variables with `<close>` of the script itself first
+  exit = function(code, close)
     if code == nil or code == true then
       code = 0
     elseif code == false then
@@ -572,6 +647,9 @@ os = {
     end
     if math_type(code) ~= "integer" or code < 0 or code > 255 then
       error("bad argument #1 to 'exit' (a code from 0 to 255 expected)", 2)
+    end
+    if close and isyieldable() then
+      yield(host.exit_marker, code)
     end
     host.exit(code)
     -- The stop arrives before the next instruction, so this loop never ends normally.
@@ -591,15 +669,115 @@ os = {
   --- Not available in scripts: it raises an error of kind "permission".
   ---@param ... any
   tmpname = no_access("os.tmpname"),
+  --- Returns `"C"`, the only locale; nil for another one.
+  ---@param locale? string
+  ---@param category? string
+  ---@return string?
+  setlocale = function(locale)
+    if locale == nil or locale == "" or locale == "C" or locale == "POSIX" then
+      return "C"
+    end
+    return nil
+  end,
 }
 
---- Only `debug.traceback` is there.
----@type table
-debug = { traceback = native_traceback }
-string.dump = nil
+-- What a script sees of the program's own functions and of C functions.
+local function hide_own(info, is_given)
+  if info.source and is_own(info) then
+    info.source, info.short_src, info.what = "=[C]", "[C]", "C"
+    info.linedefined, info.lastlinedefined = -1, -1
+    info.currentline = info.currentline and -1
+    info.activelines = nil
+    if not is_given then
+      info.func = nil
+    end
+  elseif info.what == "C" and not is_given then
+    info.func = nil
+  end
+  return info
+end
 
--- Lua runs message handlers without hooks, so a script could not be stopped in one.
-local STOPPED = host.stopped
+--- Information about running functions. What reaches into other functions, such as
+--- `debug.getlocal` and `debug.sethook`, is not available and raises an error that says so.
+debug = {
+  --- Returns a traceback of the script's functions, as in plain Lua.
+  ---@param ... any a coroutine, a message and a level, each optional
+  ---@return any
+  traceback = library("traceback", function(...)
+    local co, message, level = nil, ...
+    if type(co) ~= "thread" and type(message) == "thread" then
+      co, message, level = ...
+    end
+    if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then
+      return message
+    end
+    if level ~= nil and math_type(level) ~= "integer" then
+      error("bad argument #" .. (co and 3 or 2) .. " to 'traceback' (number expected, got "
+        .. type(level) .. ")", 2)
+    end
+    local text
+    if co then
+      text = native_traceback(co, "", level or 0)
+    else
+      text = native_traceback("", (level or 1) + 3)
+    end
+    local lines = {}
+    for line in string_gmatch(text, "[^\n]+") do
+      local last = lines[#lines]
+      if not find(line, "^\t%[iamlua:") then
+        lines[#lines + 1] = line
+      elseif last and find(last, "^\t%[C%]:") then
+        -- Called by the program.
+        lines[#lines] = nil
+      end
+    end
+    return (message and message .. "\n" or "") .. concat(lines, "\n")
+  end),
+  --- Returns what plain Lua says about a function or a level of the call stack. Functions of the
+  --- program look like functions in C; only for a function that was given there is `func`.
+  ---@param ... any a coroutine, a function or level, and the kinds of information
+  ---@return table?
+  getinfo = function(...)
+    local co, f, what = nil, ...
+    if type(f) == "thread" then
+      co, f, what = ...
+    end
+    local is_given = type(f) == "function"
+    if what ~= nil and type(what) ~= "string" then
+      error("bad argument #2 to 'getinfo' (string expected, got " .. type(what) .. ")", 2)
+    end
+    -- With its source, by which the program's own functions are known.
+    local asked = what ~= nil and what .. (find(what, "S", 1, true) and "" or "S") or nil
+    local ok, info
+    if co then
+      ok, info = pcall(getinfo, co, f, asked or "nSltufrL")
+    else
+      ok, info = pcall(getinfo, math_type(f) and f + 2 or f, asked or "nSltufrL")
+    end
+    if not ok then
+      error(gsub(gsub(tostring(info), "^[^:]*:%d+: ", ""), "'%?'", "'getinfo'"), 2)
+    elseif not info then
+      return nil
+    end
+    hide_own(info, is_given)
+    if what and asked ~= what then
+      info.source, info.short_src, info.what = nil, nil, nil
+      info.linedefined, info.lastlinedefined = nil, nil
+    end
+    return info
+  end,
+  --- As `getmetatable`: a metatable that is protected stays so.
+  ---@param value any
+  ---@return any
+  getmetatable = _G.getmetatable,
+}
+for name in next, native_debug do
+  if debug[name] == nil then
+    debug[name] = no_access("debug." .. name)
+  end
+end
+
+string.dump = no_access("string.dump", "only text can be loaded")
 
 --- As in plain Lua, except that the handler is not called while the script is being stopped. `try`
 --- is simpler, and converts every raised value into an error table.
@@ -608,42 +786,63 @@ local STOPPED = host.stopped
 ---@param ... any arguments of the function
 ---@return boolean ok
 ---@return any ...
-function _G.xpcall(f, message_handler, ...)
-  return xpcall(f, function(e)
-    if e == STOPPED then
-      return e
-    end
-    return message_handler(e)
-  end, ...)
-end
+_G.xpcall = host.xpcall
 
--- Finalizers run without hooks too.
 --- As in plain Lua, but a metatable cannot have a finalizer (`__gc`): use `__close`.
 ---@generic T: table
 ---@param value T
 ---@param meta? table
 ---@return T
-function _G.setmetatable(value, meta)
-  if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
-    error("finalizers (__gc) are not available in scripts; use __close", 2)
-  elseif value == _G then
+setmetatable = host.setmetatable(_G, function(value, meta)
+  if value == _G then
     -- A metatable that a script sets would not load modules on demand.
     host.load_all()
   end
-  -- A stand-in is a table of the program, so `meta` is nil or a table here.
   return native_setmetatable(value, meta and behind[meta] or meta)
-end
+end)
 
 -- In Lua, so that it can be stopped even if a function of Lua's library calls it repeatedly.
 --- As in plain Lua.
 ---@param what? string
 ---@param ... any
 ---@return any
-function _G.collectgarbage(what, ...)
-  return collectgarbage(what, ...)
-end
+_G.collectgarbage = library("collectgarbage", function(...)
+  return collectgarbage(...)
+end)
 
-dofile, loadfile = nil, nil
+--- Not available in scripts: it raises an error of kind "permission". `require` runs files beside
+--- the script.
+---@param ... any
+dofile = no_access("dofile", "require runs files beside the script")
+
+--- Not available in scripts: it raises an error of kind "permission". `require` runs files beside
+--- the script.
+---@param ... any
+loadfile = no_access("loadfile", "require runs files beside the script")
+
+local warns = true
+
+--- Writes a warning on standard error: the pieces of its text, joined. `warn("@off")` turns
+--- warnings off, `warn("@on")` on again.
+---@param ... string at least one
+function warn(...)
+  local pieces = pack(...)
+  for i = 1, pieces.n < 1 and 1 or pieces.n do
+    local kind = type(pieces[i])
+    if kind ~= "string" and kind ~= "number" then
+      local got = pieces[i] == nil and i > pieces.n and "no value" or kind
+      error("bad argument #" .. i .. " to 'warn' (string expected, got " .. got .. ")", 2)
+    end
+  end
+  local text = concat(pieces, "", 1, pieces.n)
+  if pieces.n == 1 and sub(text, 1, 1) == "@" then
+    if text == "@on" or text == "@off" then
+      warns = text == "@on"
+    end
+  elseif warns then
+    host.print_err("warning: " .. text .. "\n")
+  end
+end
 
 -- A long text is loaded in pieces, so that loading can be stopped.
 local PIECE = 1 << 20
@@ -657,6 +856,17 @@ local function in_pieces(text)
   end
 end
 
+-- Results of `load`. It runs in `pcall`, because Lua would otherwise call the script's message
+-- handler for an error in it.
+local function compiled(ok, f, why)
+  if ok and f then
+    return f
+  elseif ok then
+    return nil, why
+  end
+  error(f, 0)
+end
+
 -- Only text: bytecode can break the VM.
 --- As in plain Lua, but only text can be loaded, no bytecode.
 ---@param chunk string|function
@@ -666,24 +876,39 @@ end
 ---@return function?
 ---@return string? problem
 function load(chunk, name, mode, ...)
-  if mode ~= nil and not find(tostring(mode), "t", 1, true) then
-    return nil, "bytecode cannot be loaded"
+  local kind = type(chunk)
+  if kind ~= "string" and kind ~= "function" and kind ~= "number" then
+    local got = kind == "nil" and "no value" or kind
+    error("bad argument #1 to 'load' (function expected, got " .. got .. ")", 2)
+  elseif name ~= nil and type(name) ~= "string" and type(name) ~= "number" then
+    error("bad argument #2 to 'load' (string expected, got " .. type(name) .. ")", 2)
+  elseif mode ~= nil and type(mode) ~= "string" then
+    error("bad argument #3 to 'load' (string expected, got " .. type(mode) .. ")", 2)
+  elseif mode ~= nil and not find(mode, "t", 1, true) then
+    if kind == "string" and byte(chunk, 1) == 27 then
+      return nil, "bytecode cannot be loaded"
+    end
+    return nil, "attempt to load a text chunk (mode is '" .. mode .. "')"
   end
   if type(chunk) == "string" and #chunk > PIECE then
-    return native_load(in_pieces(chunk), name or chunk, "t", ...)
-  elseif type(chunk) == "function" then
+    return compiled(pcall(native_load, in_pieces(chunk), name or chunk, "t", ...))
+  elseif kind == "function" then
     -- Wrapped, so that it can be stopped between two pieces of a function of Lua's library.
     local given = chunk
     chunk = function()
       return (given())
     end
   end
-  return native_load(chunk, name, "t", ...)
+  return compiled(pcall(native_load, chunk, name, "t", ...))
 end
 
 -------------------------------------------------------------------------------------------- require
 
-local loaded = {}
+-- Table in which Lua finds the names of functions for its messages.
+local loaded = host.loaded
+for name in pairs(loaded) do
+  loaded[name] = nil
+end
 local loading = {}
 
 local function run_module(name, chunk, ...)
@@ -746,10 +971,22 @@ for _, name in ipairs(host.modules) do
   is_stdlib[name] = true
 end
 
---- Loads a module: one of iamlua's, or a file beside the script. `require("lib.tags")` runs
---- `lib/tags.lua` in the script's folder, once. Raises an error of kind "script" if neither exists.
+-- Value of a module that has run, and where it was found.
+local function finish_module(name, value, place)
+  if value ~= nil then
+    loaded[name] = value
+  elseif loaded[name] == nil then
+    loaded[name] = true
+  end
+  return loaded[name], place
+end
+
+--- Loads a module: one of iamlua's or Lua's, or a file beside the script. `require("lib.tags")`
+--- runs `lib/tags.lua` in the script's folder, once; `package.path` has the places in that folder.
+--- Raises an error of kind "script" if there is none.
 ---@param name string
----@return any
+---@return any module
+---@return string? place
 function require(name)
   if type(name) ~= "string" then
     error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2)
@@ -761,7 +998,16 @@ function require(name)
     stdlib_module(name)
     return loaded[name]
   end
-  local found = host.module_source(name)
+  local preload = package.preload
+  local loader = type(preload) == "table" and preload[name]
+  if loader then
+    return finish_module(name, run_module(name, loader, ":preload:"), ":preload:")
+  end
+  local path = package.path
+  if type(path) ~= "string" then
+    host.fail("script", "package.path must be a string, not " .. type(path))
+  end
+  local found = host.find_module(name, path)
   if not found then
     local near = host.nearest(name, host.modules)
     local file = gsub(name, "%.", "/")
@@ -771,27 +1017,70 @@ function require(name)
       near and "did you mean '" .. near .. "'?" or nil
     )
   end
-  local chunk, why = native_load(found.source, "@" .. found.path, "t")
-  if not chunk then
-    host.fail("script", why)
-  end
-  local value = run_module(name, chunk, found.path)
-  if value == nil then
-    value = loaded[name] == nil and true or loaded[name]
-  end
-  loaded[name] = value
-  return value
+  return finish_module(name, run_module(name, found.chunk, found.path), found.path)
 end
 
 local script_require = require
 
---- Only `package.loaded` is there: the modules by name.
----@type table
-package = { loaded = loaded }
+--- Modules of the script. There are no modules in C.
+package = {
+  --- Modules by name.
+  ---@type table<string, any>
+  loaded = loaded,
+  --- Functions that load a module of that name, before files are looked for.
+  ---@type table<string, function>
+  preload = {},
+  --- Files that `require` looks for in the script's folder: templates in which `?` stands for the
+  --- name. A file outside of the folder needs `--allow-read`.
+  ---@type string
+  path = "./?.lua;./?/init.lua",
+  --- Empty: there are no modules in C.
+  ---@type string
+  cpath = "",
+  --- Separators and marks of `package.path`, as in plain Lua.
+  ---@type string
+  config = "/\n;\n?\n!\n-\n",
+  --- Not available in scripts: it raises an error of kind "permission".
+  ---@param ... any
+  loadlib = no_access("package.loadlib"),
+  --- Returns the file of a module by the templates of a path, or nil and the files that are not
+  --- there. Files that the script may not read are not there.
+  ---@param name string
+  ---@param path string
+  ---@param separator? string part of the name that stands for the separator of folders; default `.`
+  ---@param replacement? string separator of folders; default `/`
+  ---@return string? file
+  ---@return string? problem
+  searchpath = library("searchpath", function(name, path, separator, replacement)
+    for at, value in ipairs { name or false, path or false } do
+      if type(value) ~= "string" then
+        local got = value and type(value) or "no value"
+        error("bad argument #" .. at .. " to 'searchpath' (string expected, got " .. got .. ")", 2)
+      end
+    end
+    separator, replacement = separator or ".", replacement or "/"
+    if separator ~= "" then
+      name = gsub(name, gsub(separator, "%p", "%%%0"), (gsub(replacement, "%%", "%%%%")))
+    end
+    local missing = {}
+    for template in string_gmatch(path .. ";", "([^;]*);") do
+      local file = gsub(template, "%?", (gsub(name, "%%", "%%%%")))
+      local ok, opened = pcall(open, file, "r")
+      if ok and opened then
+        opened:close()
+        return file
+      end
+      missing[#missing + 1] = "no file '" .. file .. "'"
+    end
+    return nil, concat(missing, "\n\t")
+  end),
+}
+for _, name in ipairs { "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8" } do
+  loaded[name] = _G[name]
+end
 
 -- Resets state that an interrupted run has left.
 function host.reset()
-  blocked = 0
   loading = {}
   host.failed, host.failures, host.is_declared, host.not_run = nil, nil, nil, nil
   host.facts.mode = host.mode()
@@ -963,6 +1252,5 @@ local _ENV = pristine
 
 -- Runs a chunk: true and its results, or false and an error.
 return function(chunk, ...)
-  owned[running()] = true
   return outcome(xpcall(chunk, handler, ...))
 end

@@ -70,18 +70,19 @@ end
 function slow.gmatch(text, pattern, init)
   text, pattern = tostring(text), tostring(pattern)
   local at, last = start_of(text, init), 0
-  return function()
-    if at > #text + 1 then
-      return nil
-    end
-    local found = pack(match_from(text, pattern, at, last, false))
-    local from, to = found[1], found[2]
+  local function advance(from, to, ...)
     if not from then
       at = #text + 2
       return nil
     end
     at, last = to + 1, to + 1
-    return caught(text, unpack(found, 1, found.n))
+    return caught(text, from, to, ...)
+  end
+  return function()
+    if at > #text + 1 then
+      return nil
+    end
+    return advance(match_from(text, pattern, at, last, false))
   end
 end
 
@@ -177,9 +178,17 @@ end
 
 --------------------------------------------------------------------------------------------- Tables
 
+local function length_of(list)
+  local length = tointeger(#list)
+  if not length then
+    error("object length is not an integer", 3)
+  end
+  return length
+end
+
 function slow.concat(list, separator, i, j)
   separator = separator and tostring(separator) or ""
-  i, j = i or 1, j or #list
+  i, j = i or 1, j or length_of(list)
   local pieces, part, count = {}, {}, 0
   for at = i, j do
     local value = list[at]
@@ -225,7 +234,7 @@ end
 
 function slow.insert(list, ...)
   local count = select("#", ...)
-  local length = #list
+  local length = length_of(list)
   if count == 1 then
     list[length + 1] = (...)
     return
@@ -244,7 +253,7 @@ function slow.insert(list, ...)
 end
 
 function slow.remove(list, at)
-  local length = #list
+  local length = length_of(list)
   if at == nil then
     at = length
   else
@@ -275,7 +284,7 @@ function slow.sort(list, comes_before)
 end
 
 function slow.unpack(list, i, j)
-  i, j = i or 1, j or #list
+  i, j = i or 1, j or length_of(list)
   if i > j then
     return
   elseif j - i >= 1000000 or j - i < 0 then

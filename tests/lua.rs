@@ -129,13 +129,7 @@ impl Bench {
             seen: iamlua::files::read_set::ReadSet::default(),
             log: None,
         };
-        let output = Output {
-            out: Box::new(out.clone()),
-            err: Box::new(err.clone()),
-            by_line: false,
-            is_terminal: false,
-            is_pending: false,
-        };
+        let output = Output::new(Box::new(out.clone()), Box::new(err.clone()));
         let result = Vm::new(setup, output).and_then(|vm| {
             if let Some(timeout) = self.timeout {
                 vm.stop_after(timeout);

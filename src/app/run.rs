@@ -23,8 +23,8 @@ use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
-    AtOnce, Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
-    throttled_text,
+    AtOnce, Buffering, Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker,
+    calls_text, throttled_text,
 };
 use crate::session::journal::RunStatus;
 use crate::session::plan::{Plan, sha256};
@@ -324,7 +324,7 @@ pub fn execute(
         runtime: environment.runtime,
         canceller: canceller.clone(),
         script: loaded.name.clone(),
-        folder: loaded.folder,
+        folder: Some(loaded.folder),
         args,
         permissions: options.permissions.clone(),
         max_memory: options.max_memory,
@@ -411,7 +411,8 @@ pub(crate) fn output(to_stderr: bool) -> Output {
         Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
     };
     let err = Box::new(terminal::Messages::default());
-    Output { out, err, by_line, is_terminal, is_pending: false }
+    let buffering = if by_line { Buffering::Line } else { Buffering::Full };
+    Output { is_on_screen: by_line, is_terminal, buffering, ..Output::new(out, err) }
 }
 
 /// Refusal of a plan that exceeds its limit.
@@ -752,7 +753,7 @@ pub fn inspect(
         runtime: runtime.clone(),
         canceller: Canceller::default(),
         script: loaded.name.clone(),
-        folder: loaded.folder,
+        folder: Some(loaded.folder),
         args: Arguments::default(),
         permissions: inspection.permissions,
         max_memory: inspection.max_memory,

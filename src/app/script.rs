@@ -27,7 +27,9 @@ pub struct Loaded {
     /// Name in messages.
     pub name: String,
     /// Folder in which `require` finds modules.
-    pub folder: Option<PathBuf>,
+    pub folder: PathBuf,
+    /// Presence of a file with the text.
+    pub is_file: bool,
     /// Text of the script.
     pub source: Vec<u8>,
 }
@@ -36,11 +38,11 @@ impl Loaded {
     /// Path by which it can be found later.
     #[must_use]
     pub fn path(&self) -> String {
-        match &self.folder {
-            Some(_) => std::path::absolute(&self.name)
-                .map_or_else(|_| self.name.clone(), |path| path.display().to_string()),
-            None => self.name.clone(),
+        if !self.is_file {
+            return self.name.clone();
         }
+        std::path::absolute(&self.name)
+            .map_or_else(|_| self.name.clone(), |path| path.display().to_string())
     }
 
     /// Reads a script.
@@ -49,21 +51,23 @@ impl Loaded {
     /// If it does not exist, cannot be read, or is not text.
     pub fn read(script: &Script) -> Result<Self> {
         let (name, folder, source) = match script {
-            Script::Code(code) => ("(command line)".to_owned(), None, code.clone().into_bytes()),
+            Script::Code(code) => {
+                ("(command line)".to_owned(), PathBuf::from("."), code.clone().into_bytes())
+            }
             Script::Stdin => {
                 let mut source = Vec::new();
                 let read = io::stdin().lock().take(MAX_SCRIPT + 1).read_to_end(&mut source);
                 read.map_err(|error| {
                     Error::io("cannot read the script from standard input", error)
                 })?;
-                ("(standard input)".to_owned(), None, source)
+                ("(standard input)".to_owned(), PathBuf::from("."), source)
             }
             Script::File(path) => {
                 let folder = match path.parent() {
                     Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
                     _ => PathBuf::from("."),
                 };
-                (path.display().to_string(), Some(folder), read_file(path)?)
+                (path.display().to_string(), folder, read_file(path)?)
             }
         };
         if source.len() as u64 > MAX_SCRIPT {
@@ -91,7 +95,7 @@ impl Loaded {
                 "show it with `iamlua show {word}`, apply it with `iamlua apply {word}`"
             )));
         }
-        Ok(Self { name, folder, source })
+        Ok(Self { name, folder, is_file: matches!(script, Script::File(_)), source })
     }
 }
 

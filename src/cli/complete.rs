@@ -323,13 +323,7 @@ fn declared(path: PathBuf) -> Option<Manifest> {
     let runtime = app::run::runtime().ok()?;
     let sink = || Box::new(io::sink());
     let inspection = app::run::Inspection {
-        output: Output {
-            out: sink(),
-            err: sink(),
-            by_line: false,
-            is_terminal: false,
-            is_pending: false,
-        },
+        output: Output::new(sink(), sink()),
         log: Some(Box::new(|_, _, _| {})),
         timeout: SCRIPT_TIMEOUT,
         max_memory: MAX_MEMORY,

@@ -346,13 +346,10 @@ impl Host {
             runtime: own.runtime.handle()?,
             connection: own.connection.clone(),
             canceller: Canceller::polling(),
-            output: lua::Output {
-                out: Box::new(captured.out.clone()),
-                err: Box::new(captured.err.clone()),
-                by_line: false,
-                is_terminal: false,
-                is_pending: false,
-            },
+            output: lua::Output::new(
+                Box::new(captured.out.clone()),
+                Box::new(captured.err.clone()),
+            ),
             confirm: Box::new(|_| None),
             width: None,
             has_input: false,

@@ -100,10 +100,7 @@ pub(super) fn vm(max_memory: usize) -> Result<Vm> {
         log: Some(Box::new(|_, _, _| {})),
     };
     let sink = || Box::new(std::io::sink());
-    Vm::new(
-        setup,
-        Output { out: sink(), err: sink(), by_line: false, is_terminal: false, is_pending: false },
-    )
+    Vm::new(setup, Output::new(sink(), sink()))
 }
 
 /// Script that is checked without a run. What Lua compiles is also understood by the parser, and

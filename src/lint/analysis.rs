@@ -402,7 +402,7 @@ impl<'s> Analysis<'s> {
     /// Marks a table as one that others may change.
     fn hand_on(&mut self, value: &Value<'s>) {
         match value {
-            Value::Library(name) if self.names.is_table(name) => {
+            Value::Library(name) if self.names.is_table(name) || name.starts_with("package.") => {
                 self.facts.handed_on.insert((*name).to_owned());
             }
             Value::Library("require" | "load") => self.facts.is_open = true,
@@ -466,19 +466,13 @@ impl<'s> Analysis<'s> {
         if how == Use::Test {
             return Value::Unknown;
         }
-        let draft = if self.names.is_gone(name) {
-            let message = format!("scripts do not have `{name}`");
-            Draft::of(how.needs_value(), Rule::Unavailable, span.clone(), message)
-                .hint("`iamlua doc lua` lists what scripts have")
-        } else {
-            let message = format!("there is no global `{name}`");
-            let mut known = self.names.fields("", self.is_test);
-            known.extend(self.scopes.iter().flat_map(|scope| scope.keys().copied()));
-            known.extend(self.assigned.iter().copied());
-            known.sort_unstable();
-            Draft::of(how.needs_value(), Rule::UndefinedGlobal, span.clone(), message)
-                .near(nearest(name, known))
-        };
+        let message = format!("there is no global `{name}`");
+        let mut known = self.names.fields("", self.is_test);
+        known.extend(self.scopes.iter().flat_map(|scope| scope.keys().copied()));
+        known.extend(self.assigned.iter().copied());
+        known.sort_unstable();
+        let draft = Draft::of(how.needs_value(), Rule::UndefinedGlobal, span.clone(), message)
+            .near(nearest(name, known));
         let draft = draft.unless(Doubt::Global(name.to_owned()));
         self.report(draft.unless(Doubt::Tested(name.to_owned())));
         Value::Unknown
@@ -592,15 +586,9 @@ impl<'s> Analysis<'s> {
             return Value::Library(found);
         }
         if how != Use::Test {
-            let draft = if self.names.is_gone(&full) {
-                let message = format!("scripts do not have `{full}`");
-                Draft::of(how.needs_value(), Rule::Unavailable, span.clone(), message)
-                    .hint("`iamlua doc lua` lists what scripts have")
-            } else {
-                let message = format!("`{table}` has no `{name}`");
-                Draft::of(how.needs_value(), Rule::UndefinedField, span.clone(), message)
-                    .near(nearest(name, self.names.fields(table, self.is_test)))
-            };
+            let message = format!("`{table}` has no `{name}`");
+            let draft = Draft::of(how.needs_value(), Rule::UndefinedField, span.clone(), message)
+                .near(nearest(name, self.names.fields(table, self.is_test)));
             let root = table.split('.').next().unwrap_or(table);
             self.report(
                 draft
@@ -667,14 +655,19 @@ impl<'s> Analysis<'s> {
         if let Some(path) = name.strip_prefix("iam.") {
             self.calls.push((path, head.start..span.end));
         }
-        let item = self.names.item(name);
-        if let Some(item) = item.filter(|item| item.summary.starts_with("Not available in scripts"))
-        {
+        if self.names.is_unavailable(name) {
             let message = format!("`{name}` always fails: it is not available in scripts");
             let draft = Draft::error(Rule::Unavailable, head.start..span.start, message);
-            let text = item.text.split("\n\n").next().unwrap_or_default();
-            let draft = if text.is_empty() { draft } else { draft.hint(text) };
-            self.report(draft.unless(Doubt::Field(item.short_name().to_owned())));
+            let text = self.names.item(name).map_or("", |item| item.text.as_str());
+            let hint = text.split("\n\n").next().unwrap_or_default();
+            let draft = draft.hint(if hint.is_empty() {
+                "`iamlua doc lua` lists what is not available"
+            } else {
+                hint
+            });
+            let short = name.rsplit('.').next().unwrap_or(name);
+            let draft = draft.unless(Doubt::Field(short.to_owned()));
+            self.report(draft.unless(Doubt::Replaced(name.to_owned())));
         }
         self.check_arguments(name, args, &values, span);
         if name == "runbook" {
@@ -757,7 +750,7 @@ impl<'s> Analysis<'s> {
             return Value::Unknown;
         };
         let text = *text;
-        if crate::stdlib::modules().contains(&text) || text == "iam" {
+        if self.names.is_module(text) {
             self.facts.uses_iam_by_library |= text == "usage";
             return Value::Library(self.kept(text));
         }

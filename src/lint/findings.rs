@@ -63,7 +63,7 @@ rules! {
     UndefinedGlobal "undefined-global" "Global that nothing defines."
     UndefinedField "undefined-field"
         "Field that a table of iamlua, a module, a record or the parameters of a runbook lack."
-    Unavailable "unavailable" "Function of plain Lua that scripts do not have."
+    Unavailable "unavailable" "Function of plain Lua that is not available in scripts."
     ModuleNotFound "module-not-found" "Module that `require` cannot find."
     ColonCall "colon-call" "Function of a module that is called as a method."
     UnknownOption "unknown-option" "Key that a table of options or a manifest does not have."

@@ -30,7 +30,10 @@ local function walk(prefix, t)
   end
 end
 walk("", _G)
+print("package.path", package.path)
 "#;
+/// Name of the line with the templates of `package.path`.
+const PATH: &str = "package.path";
 
 /// Memory limit of the VM that tells the names.
 const MAX_MEMORY: usize = 256 << 20;
@@ -41,8 +44,10 @@ pub(super) struct Names {
     found: BTreeMap<String, bool>,
     /// Names that only tests find.
     of_tests: BTreeMap<String, bool>,
-    /// Names of plain Lua that scripts do not find.
-    gone: Vec<String>,
+    /// Templates of the paths of modules.
+    pub templates: Vec<String>,
+    /// Functions of plain Lua that always raise an error, because the sandbox forbids them.
+    unavailable: Vec<String>,
     items: HashMap<&'static str, &'static Item>,
 }
 
@@ -74,9 +79,12 @@ impl Write for Kept {
 impl Names {
     fn read() -> Result<Self> {
         let text = walk()?;
-        let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+        let pairs = || text.lines().filter_map(|line| line.split_once('\t'));
+        let path = pairs().filter(|(name, _)| *name == PATH).last();
+        let templates = path.map_or("", |(_, templates)| templates).split(';');
+        let templates = templates.map(str::to_owned).collect();
         let found: BTreeMap<_, _> =
-            pairs.map(|(name, ty)| (name.to_owned(), ty == "table")).collect();
+            pairs().map(|(name, ty)| (name.to_owned(), ty == "table")).collect();
         let items: HashMap<_, _> =
             docs::items().iter().map(|item| (item.name.as_str(), item)).collect();
         let is_named = |item: &&Item| {
@@ -88,8 +96,7 @@ impl Names {
         let of_tests = docs::items().iter().filter(is_named);
         let of_tests =
             of_tests.map(|item| (item.name.clone(), item.kind == ItemKind::Module)).collect();
-        let gone = plain_lua()?.into_iter().filter(|name| !found.contains_key(name)).collect();
-        Ok(Self { found, of_tests, gone, items })
+        Ok(Self { found, of_tests, templates, unavailable: unavailable(), items })
     }
 
     /// Name as it is kept here, if a script finds it.
@@ -104,16 +111,23 @@ impl Names {
         self.of_tests.contains_key(name)
     }
 
-    /// Check for a name of plain Lua that scripts do not find.
-    pub fn is_gone(&self, name: &str) -> bool {
-        self.gone.iter().any(|gone| gone == name)
+    /// Check for a function that always raises an error, because the sandbox forbids it.
+    pub fn is_unavailable(&self, name: &str) -> bool {
+        self.unavailable.iter().any(|one| one == name)
     }
 
     /// Check for a table whose fields are known.
     pub fn is_table(&self, name: &str) -> bool {
-        // The arguments are those of the command line, and the modules those that were loaded.
-        !matches!(name, "_G" | "arg" | "package.loaded")
+        // Scripts change what these have.
+        name != "_G"
+            && name != "arg"
+            && !name.starts_with("package.")
             && (self.found.get(name) == Some(&true) || self.of_tests.get(name) == Some(&true))
+    }
+
+    /// Check for a module that `require` finds without a file.
+    pub fn is_module(&self, name: &str) -> bool {
+        !name.contains('.') && (self.is_table(name) || self.item(name).is_some_and(is_own_module))
     }
 
     /// Names of the fields of a table, or of the globals for `""`.
@@ -131,21 +145,25 @@ impl Names {
     }
 }
 
-/// Names of plain Lua.
-fn plain_lua() -> Result<Vec<String>> {
-    let lua = mlua::Lua::new();
-    let failed = |error: mlua::Error| Error::new(Kind::Bug, error.to_string());
-    let mut names = Vec::new();
-    for pair in lua.globals().pairs::<String, mlua::Value>() {
-        let (name, value) = pair.map_err(failed)?;
-        if let (mlua::Value::Table(table), true) = (&value, name != "_G" && name != "package") {
-            for inner in table.pairs::<String, mlua::Value>() {
-                names.push(format!("{name}.{}", inner.map_err(failed)?.0));
-            }
-        }
-        names.push(name);
-    }
-    Ok(names)
+/// Check for a module of iamlua; `try` is one that is a function.
+fn is_own_module(item: &Item) -> bool {
+    item.name == item.module && item.name != "lua" && item.name != "testing"
+}
+
+/// Functions that are not available, by their own documentation or by that of the globals.
+fn unavailable() -> Vec<String> {
+    let own = docs::items().iter().filter(|item| item.summary.starts_with("Not available"));
+    let mut names: Vec<_> = own.map(|item| item.name.clone()).collect();
+    let text = docs::item("lua").map_or("", |item| item.text.as_str());
+    let listed = text.split_once("Not available:").map_or("", |(_, rest)| rest);
+    let words = listed.split('`').skip(1).step_by(2);
+    // A word alone, such as `debug`, is a table of which only a part is not available.
+    names.extend(
+        words
+            .filter(|word| docs::item(word).is_none_or(|item| item.kind == ItemKind::Function))
+            .map(str::to_owned),
+    );
+    names
 }
 
 /// Output of [`WALK`] in a VM without an account.
@@ -178,9 +196,8 @@ fn walk() -> Result<String> {
         log: Some(Box::new(|_, _, _| {})),
     };
     let kept = Kept::default();
-    let (out, err) = (Box::new(kept.clone()), Box::new(std::io::sink()));
-    let vm =
-        Vm::new(setup, Output { out, err, by_line: false, is_terminal: false, is_pending: false })?;
+    let output = Output::new(Box::new(kept.clone()), Box::new(std::io::sink()));
+    let vm = Vm::new(setup, output)?;
     vm.run(WALK.as_bytes(), "names")?;
     drop(vm);
     let text = kept.0.take();

@@ -239,7 +239,7 @@ impl Project {
         let folders = folders_above(&self.files[number].path);
         for requirement in wanted {
             let found =
-                folders.iter().find_map(|folder| lua::module_file(folder, &requirement.module));
+                folders.iter().find_map(|folder| module_file(names, folder, &requirement.module));
             let Some(path) = found else {
                 if !requirement.is_optional {
                     let draft = missing(&folders, &requirement.module);
@@ -421,6 +421,14 @@ impl Shared {
     }
 }
 
+/// File of a module in the folder of a script.
+fn module_file(names: &Names, folder: &Path, module: &str) -> Option<PathBuf> {
+    let relative = module.replace('.', "/");
+    let templates = names.templates.iter().map(|one| one.strip_prefix("./").unwrap_or(one));
+    let mut paths = templates.map(|template| folder.join(template.replace('?', &relative)));
+    paths.find(|path| path.is_file())
+}
+
 /// Folders in which a script may find its modules: its own and, for a module, those of the script
 /// that requires it, up to the root of the project.
 fn folders_above(path: &Path) -> Vec<PathBuf> {
@@ -462,13 +470,17 @@ fn missing(folders: &[PathBuf], module: &str) -> Draft {
     draft
         .near(nearest(module, known.iter().map(String::as_str)))
         .unless(Doubt::Field(module.to_owned()))
+        .unless(Doubt::Field("path".to_owned()))
+        .unless(Doubt::Table("package".to_owned()))
         .unless(Doubt::Table("package.loaded".to_owned()))
+        .unless(Doubt::Table("package.preload".to_owned()))
+        .unless(Doubt::Table("package.searchers".to_owned()))
 }
 
 /// Error with which the runbook refuses a manifest of constants.
 fn refusal(text: &str) -> Result<Option<Error>> {
     let source = format!("runbook {text}").into_bytes();
-    let loaded = Loaded { name: "manifest".into(), folder: None, source };
+    let loaded = Loaded { name: "manifest".into(), folder: ".".into(), is_file: false, source };
     let runtime = run::runtime()?;
     let declared = run::declared(loaded, Permissions::default(), true, runtime.handle());
     runtime.shutdown_background();

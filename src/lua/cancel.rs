@@ -310,7 +310,7 @@ impl Drop for Entered {
 ///
 /// # Safety
 /// `state` must be a live coroutine of the VM that this thread runs.
-unsafe fn enter(state: *mut lua_State) -> usize {
+pub(super) unsafe fn enter(state: *mut lua_State) -> usize {
     // SAFETY: `attach` keeps the chain alive as long as the pointer is set.
     let Some(chain) = (unsafe { CHAIN.get().as_ref() }) else { return 0 };
     let depth = chain.depth.load(Ordering::Relaxed);
@@ -330,35 +330,10 @@ unsafe fn enter(state: *mut lua_State) -> usize {
 }
 
 /// Pops coroutines off the chain, down to a depth.
-fn leave(depth: usize) {
+pub(super) fn leave(depth: usize) {
     // SAFETY: as in `enter`.
     if let Some(chain) = unsafe { CHAIN.get().as_ref() } {
         chain.depth.store(depth, Ordering::SeqCst);
-    }
-}
-
-/// Variant of a coroutine function that maintains the chain. Its upvalue is Lua's own
-/// `coroutine.resume` or `coroutine.close`, both of which run code of their first argument.
-///
-/// # Safety
-/// Lua calls it with a valid state.
-pub(super) unsafe extern "C-unwind" fn tracked(state: *mut lua_State) -> c_int {
-    // SAFETY: plain use of the Lua API within its stack discipline; `lua_tothread` is checked. An
-    // error of the inner call is caught, so that the chain is always restored.
-    unsafe {
-        let co = ffi::lua_tothread(state, 1);
-        let depth = if co.is_null() { None } else { Some(enter(co)) };
-        let nargs = ffi::lua_gettop(state);
-        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
-        ffi::lua_insert(state, 1);
-        let status = ffi::lua_pcall(state, nargs, ffi::LUA_MULTRET, 0);
-        if let Some(depth) = depth {
-            leave(depth);
-        }
-        if status != ffi::LUA_OK {
-            ffi::lua_error(state);
-        }
-        ffi::lua_gettop(state)
     }
 }
 

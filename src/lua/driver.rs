@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::ffi::c_void;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use mlua::{AnyUserData, LightUserData, Lua, MultiValue, Thread, UserData, Value as LuaValue};
 
-use super::cancel::{Canceller, Entered};
+use super::cancel::{Canceller, Entered, Stop};
+use super::coroutines;
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
@@ -78,13 +80,30 @@ pub struct Driver {
     idle: Cell<usize>,
     /// Called before the loop sleeps, to flush buffered output.
     before_sleep: Box<dyn Fn()>,
+    /// Coroutine of the script itself, while it runs.
+    main: RefCell<Option<Thread>>,
 }
+
+/// Sources of the addresses that markers are.
+static MARKERS: [u8; 2] = [0; 2];
 
 /// Value that a coroutine yields to the driver before the handle that it waits for.
 #[must_use]
 pub fn marker() -> LightUserData {
-    static MARKER: u8 = 0;
-    LightUserData((&raw const MARKER).cast_mut().cast())
+    LightUserData((&raw const MARKERS[0]).cast_mut().cast())
+}
+
+/// Value that a coroutine yields to the driver before the code with which the script ends, once
+/// the variables with `<close>` of its main coroutine are closed.
+#[must_use]
+pub fn exit_marker() -> LightUserData {
+    LightUserData((&raw const MARKERS[1]).cast_mut().cast())
+}
+
+/// Check for a value that is yielded to the driver, through all coroutines between.
+#[must_use]
+pub fn is_marker(address: *mut c_void) -> bool {
+    address == marker().0 || address == exit_marker().0
 }
 
 impl Driver {
@@ -107,6 +126,7 @@ impl Driver {
             tasks: Cell::new(0),
             idle: Cell::new(0),
             before_sleep,
+            main: RefCell::default(),
         }
     }
 
@@ -154,6 +174,7 @@ impl Driver {
     /// Starts a coroutine as a task; returns the handle that [`finish`](Self::finish) completes.
     pub fn spawn(&self, lua: &Lua, thread: Thread, args: MultiValue) -> mlua::Result<AnyUserData> {
         let handle = lua.create_userdata(Handle(self.slot(false, true)))?;
+        coroutines::own(&thread);
         self.tasks.set(self.tasks.get() + 1);
         self.ready.borrow_mut().push_back((thread, args));
         Ok(handle)
@@ -226,13 +247,13 @@ impl Driver {
 
     /// Waits in place, where Lua cannot yield. Other tasks run meanwhile only if the handle is a
     /// task's.
-    pub fn block(&self, handle: &AnyUserData) -> mlua::Result<()> {
+    pub fn block(&self, lua: &Lua, handle: &AnyUserData) -> mlua::Result<()> {
         let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
         while matches!(*slot.state.borrow(), TaskState::Pending) {
             if self.canceller.reason().is_some() {
                 return Err(mlua::Error::runtime("stopped"));
             }
-            if slot.is_task && self.step()? {
+            if slot.is_task && self.step(lua)? {
                 continue;
             }
             if !self.has_calls() {
@@ -256,10 +277,28 @@ impl Driver {
     ///
     /// # Errors
     /// If Lua refuses to resume a task, or all tasks wait for each other.
-    pub fn run(&self, main: &Thread, args: MultiValue) -> mlua::Result<Option<MultiValue>> {
+    pub fn run(
+        &self,
+        lua: &Lua,
+        main: &Thread,
+        args: MultiValue,
+    ) -> mlua::Result<Option<MultiValue>> {
+        coroutines::own(main);
+        *self.main.borrow_mut() = Some(main.clone());
+        let returned = self.run_all(lua, main, args);
+        *self.main.borrow_mut() = None;
+        returned
+    }
+
+    fn run_all(
+        &self,
+        lua: &Lua,
+        main: &Thread,
+        args: MultiValue,
+    ) -> mlua::Result<Option<MultiValue>> {
         let _attached = self.canceller.attach();
         let mut returned = None;
-        if let Resumed::Ended(values) = self.resume(main, args)? {
+        if let Resumed::Ended(values) | Resumed::Failed(values) = self.resume(lua, main, args)? {
             returned = Some(values);
         }
         loop {
@@ -274,10 +313,10 @@ impl Driver {
             let next = self.ready.borrow_mut().pop_front().filter(|_| !has_failed);
             if let Some((thread, args)) = next {
                 let is_main = thread == *main;
-                if let Resumed::Ended(values) = self.resume(&thread, args)?
-                    && is_main
-                {
-                    returned = Some(values);
+                match self.resume(lua, &thread, args)? {
+                    Resumed::Ended(values) if is_main => returned = Some(values),
+                    Resumed::Failed(values) => returned = Some(values),
+                    Resumed::Ended(_) | Resumed::Waits => {}
                 }
                 continue;
             }
@@ -293,14 +332,14 @@ impl Driver {
     }
 
     /// Resumes one ready task; false if there is none.
-    fn step(&self) -> mlua::Result<bool> {
+    fn step(&self, lua: &Lua) -> mlua::Result<bool> {
         let next = self.ready.borrow_mut().pop_front();
         let Some((thread, args)) = next else { return Ok(false) };
-        self.resume(&thread, args)?;
+        self.resume(lua, &thread, args)?;
         Ok(true)
     }
 
-    fn resume(&self, thread: &Thread, args: MultiValue) -> mlua::Result<Resumed> {
+    fn resume(&self, lua: &Lua, thread: &Thread, args: MultiValue) -> mlua::Result<Resumed> {
         let values = {
             let _entered = Entered::new(thread.state());
             match thread.resume::<MultiValue>(args) {
@@ -324,10 +363,37 @@ impl Driver {
                     return Ok(Resumed::Waits);
                 }
             }
-            // A plain yield of a task lets the others run first.
+            (Some(LuaValue::LightUserData(mark)), Some(LuaValue::Integer(code)))
+                if mark.0 == exit_marker().0 =>
+            {
+                return self.close_and_exit(lua, code);
+            }
             _ => {}
         }
         self.ready.borrow_mut().push_back((thread.clone(), MultiValue::new()));
+        Ok(Resumed::Waits)
+    }
+
+    /// Closes the variables with `<close>` of the main coroutine, and ends the script.
+    fn close_and_exit(&self, lua: &Lua, code: i64) -> mlua::Result<Resumed> {
+        let main = self.main.borrow().clone();
+        let failure = main.map_or(Ok(LuaValue::Nil), |main| {
+            let _entered = Entered::new(main.state());
+            coroutines::close_thread(lua, &main)
+        })?;
+        if failure != LuaValue::Nil && self.canceller.reason().is_none() {
+            let failure = match failure {
+                LuaValue::String(message) => {
+                    let error = lua.create_table()?;
+                    error.raw_set("message", message)?;
+                    LuaValue::Table(error)
+                }
+                other => other,
+            };
+            let values = MultiValue::from_iter([LuaValue::Boolean(false), failure]);
+            return Ok(Resumed::Failed(values));
+        }
+        self.canceller.stop(Stop::Exit(u8::try_from(code).unwrap_or(1)));
         Ok(Resumed::Waits)
     }
 
@@ -365,6 +431,10 @@ impl Driver {
 }
 
 enum Resumed {
+    /// Values that it has returned.
     Ended(MultiValue),
+    /// A variable with `<close>` has raised while the script ended: false and the error.
+    Failed(MultiValue),
+    /// Wait, or a stop.
     Waits,
 }

@@ -1,6 +1,6 @@
 //! Host functions for the prelude and the modules of `stdlib/`. Scripts do not see this table.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -8,21 +8,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
+use mlua::{AnyUserData, Function, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
 
 use super::arguments;
+use super::base_library;
 use super::bind::{self, Connected, Pager};
 use super::budget::{self, MAX_READ, MemoryBudget};
 use super::bulk::{ItemOutcome, ProgressBoard, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
+use super::coroutines;
 use super::driver::{self, Driver};
 use super::fakes::Fakes;
 use super::manifest;
 use super::net;
 use super::open_beneath::Beneath;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Timer, VmConfig, page, processes, source, stoppable, usage};
+use super::{
+    Buffering, Declared, Output, Timer, VmConfig, page, processes, source, stdio, stoppable,
+    syntax, usage,
+};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::files::read_set::Fingerprint;
@@ -45,6 +50,10 @@ pub(super) struct Host {
     pub opening: RefCell<Option<OwnedFd>>,
     /// Timers that stop the script; they end with it.
     pub timers: RefCell<Vec<Timer>>,
+    /// Presence of another default output than standard output.
+    pub is_output_redirected: Cell<bool>,
+    /// Error of the last failed write of a C function.
+    pub write_failure: RefCell<Option<Error>>,
 }
 
 impl Host {
@@ -72,6 +81,7 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     let fallible = lua.create_table()?;
     table.set("marker", driver::marker())?;
+    table.set("exit_marker", driver::exit_marker())?;
     table.set("stopped", cancel::stopped())?;
     let shared = Rc::clone(host);
     let mode =
@@ -237,7 +247,14 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     let ready = lua.create_function(|_, handle: AnyUserData| Driver::is_ready(&handle))?;
     table.set("ready", ready)?;
     let shared = Rc::clone(host);
-    let block = lua.create_function(move |_, handle: AnyUserData| shared.driver.block(&handle))?;
+    let block =
+        lua.create_function(move |lua, handle: AnyUserData| shared.driver.block(lua, &handle))?;
+    // Lua's own, for waiting in coroutines that are the driver's.
+    let coroutine: Table = lua.globals().get("coroutine")?;
+    for name in ["yield", "isyieldable"] {
+        table.set(name, coroutine.get::<Function>(name)?)?;
+    }
+    coroutines::install(lua, &coroutine, block.clone())?;
     table.set("block", block)?;
     let shared = Rc::clone(host);
     let spawn = lua.create_function(move |lua, (thread, args): (Thread, MultiValue)| {
@@ -327,10 +344,7 @@ fn write(
     texts: &MultiValue,
     write: fn(&mut Output, &[u8]) -> std::io::Result<()>,
 ) -> Result<LuaValue> {
-    let holds = host.setup.borrow().args.unclaimed.as_ref().is_some_and(|held| held.holds_output);
-    if holds {
-        host.check_arguments()?;
-    }
+    host.check_output()?;
     let mut output = host.output.borrow_mut();
     for value in texts {
         let LuaValue::String(text) = value else {
@@ -347,7 +361,7 @@ fn write(
 }
 
 /// Writes to standard error, after flushing what was printed before.
-fn write_err(host: &Host, text: &[u8]) {
+pub(super) fn write_err(host: &Host, text: &[u8]) {
     let mut output = host.output.borrow_mut();
     terminal::aside(|| {
         // A message that cannot be written must not end the script.
@@ -361,6 +375,7 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     table.set("format", host.setup.borrow().format.name())?;
     add(lua, host, fallible, "print", |_, host, args| write(host, &args, Output::print))?;
     add(lua, host, fallible, "write", |_, host, args| write(host, &args, Output::write))?;
+    standard_files(lua, host, table, fallible)?;
     let shared = Rc::clone(host);
     let print_err = move |_: &Lua, text: LuaString| {
         write_err(&shared, &escape::printable(&text.as_bytes()));
@@ -437,6 +452,59 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     })?;
     table.set("csv_line", csv)?;
     table.set("html_page", lua.create_function(page::document)?)
+}
+
+/// Standard files, and `setmetatable`.
+fn standard_files(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
+    let shared = Rc::clone(host);
+    let c_function = lua.create_function(move |lua, mut args: MultiValue| {
+        let name =
+            args.pop_front().and_then(|name| name.as_string().map(LuaString::to_string_lossy));
+        stdio::function(lua, &shared, &name.unwrap_or_default(), args)
+    })?;
+    table.set("c_function", c_function)?;
+    let set = lua.create_function(|lua, (globals, slow): (Table, Function)| {
+        base_library::setmetatable(lua, globals, slow)
+    })?;
+    table.set("setmetatable", set)?;
+    table.set("xpcall", base_library::xpcall(lua)?)?;
+    // SAFETY: pushes one value. A file that the script sees is only compared.
+    #[allow(unsafe_code)]
+    let file = lua.create_function(|lua, ()| unsafe {
+        lua.exec_raw::<LuaValue>((), |state| {
+            mlua::ffi::lua_newuserdatauv(state, 1, 0);
+        })
+    })?;
+    table.set("new_file", file)?;
+    let shared = Rc::clone(host);
+    let redirect = lua.create_function(move |_, is_redirected: bool| {
+        shared.is_output_redirected.set(is_redirected);
+        Ok(())
+    })?;
+    table.set("redirect_output", redirect)?;
+    let shared = Rc::clone(host);
+    let buffer = lua.create_function(move |_, mode: String| {
+        shared.output.borrow_mut().buffering = match mode.as_str() {
+            "no" => Buffering::None,
+            "line" => Buffering::Line,
+            _ => Buffering::Full,
+        };
+        Ok(())
+    })?;
+    table.set("set_buffering", buffer)?;
+    add(lua, host, fallible, "flush", |_, host, _| {
+        let flushed = host.output.borrow_mut().flush();
+        flushed.map_err(|error| {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                host.setup.borrow().canceller.stop(Stop::OutputClosed);
+            }
+            Error::io("cannot write to standard output", error)
+        })?;
+        Ok(LuaValue::Nil)
+    })?;
+    add(lua, host, fallible, "raise_write_failure", |_, host, _| {
+        host.write_failure.borrow_mut().take().map_or(Ok(LuaValue::Nil), Err)
+    })
 }
 
 /// Approximate memory for rendering a table: every cell is as wide as the widest of its column.
@@ -745,6 +813,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         table.set("log_level", setup.log_level)?;
         table.set("has_input", setup.has_input)?;
         table.set("modules", stdlib::modules())?;
+        table.set("loaded", lua.named_registry_value::<Table>("_LOADED")?)?;
         table.set("has_log", setup.log.is_some())?;
     }
     add(lua, host, fallible, "log", |lua, host, args| {
@@ -769,17 +838,17 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(stdlib::source(&format!("{name}.lua")).map(std::borrow::Cow::into_owned))
     })?;
     table.set("stdlib_source", stdlib_source)?;
-    add(lua, host, fallible, "module_source", |lua, host, args| {
+    add(lua, host, fallible, "find_module", |lua, host, args| {
         let name = text_arg(&args, 0, "require: the name")?;
-        let setup = host.setup.borrow();
-        let Some((path, source)) = find_module(&name, &setup)? else {
-            return Ok(LuaValue::Nil);
-        };
-        let found = lua.create_table().map_err(|error| internal(&error))?;
-        let set = found.set("path", path.display().to_string());
-        set.and_then(|()| found.set("source", lua.create_string(source)?))
-            .map_err(|error| internal(&error))?;
-        Ok(LuaValue::Table(found))
+        let templates = text_arg(&args, 1, "package.path")?;
+        let found = find_module(&name, &templates, &host.setup.borrow())?;
+        let Some((path, source)) = found else { return Ok(LuaValue::Nil) };
+        let path = path.display().to_string();
+        let chunk = syntax::load(lua, &source, &path)?;
+        let module = lua.create_table().map_err(|error| internal(&error))?;
+        let set = module.set("path", path).and_then(|()| module.set("chunk", chunk));
+        set.map_err(|error| internal(&error))?;
+        Ok(LuaValue::Table(module))
     })?;
     // The second argument is the name of the duration in errors.
     add(lua, host, fallible, "seconds", |_, _, args| {
@@ -830,36 +899,26 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     table.set("matches", matches)
 }
 
-/// File of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder,
-/// and nowhere else.
-/// Paths at which a module may be, relative to the folder of the script; `None` for a text that is
-/// no name of a module.
-fn module_paths(name: &str) -> Option<[PathBuf; 2]> {
+/// File of a module: the first that exists of those that the templates of `package.path` give in
+/// the script's folder. A file outside of it needs permission to read.
+fn find_module(
+    name: &str,
+    templates: &str,
+    setup: &VmConfig,
+) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let part_is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
     };
-    let relative: PathBuf = name.split('.').collect();
-    name.split('.')
-        .all(part_is_plain)
-        .then(|| [relative.with_added_extension("lua"), relative.join("init.lua")])
-}
-
-/// File of a module in the folder of a script.
-#[must_use]
-pub fn module_file(folder: &Path, name: &str) -> Option<PathBuf> {
-    let paths = module_paths(name)?;
-    paths.into_iter().map(|path| folder.join(path)).find(|path| path.is_file())
-}
-
-fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)>> {
-    let Some(candidates) = module_paths(name) else {
+    if !name.split('.').all(part_is_plain) {
         return Err(Error::argument(format!("require: {name:?} is not a module name")).hint(
             "it takes names such as \"tags\" or \"lib.tags\", without slashes and \".lua\"",
         ));
-    };
+    }
     let Some(folder) = setup.folder.as_deref() else { return Ok(None) };
-    for candidate in candidates {
-        let path = folder.join(candidate);
+    let relative = name.replace('.', "/");
+    for template in templates.split(';').filter(|template| template.contains('?')) {
+        let template = template.strip_prefix("./").unwrap_or(template);
+        let path = folder.join(template.replace('?', &relative));
         let content = sandbox::resolve(&path).and_then(|path| planned(setup).planned(&path));
         let content = content.ok().flatten();
         if content.is_none() && !path.is_file() {
@@ -871,10 +930,12 @@ fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)
             |error| Error::io(format!("require {name:?}: cannot read {}", path.display()), error);
         let (real, base) =
             (sandbox::resolve(&path).map_err(failed)?, folder.canonicalize().map_err(failed)?);
-        if !real.starts_with(&base) {
+        if !real.starts_with(&base) && !setup.permissions.covers_path(Access::Read, &real) {
             let refusal =
                 format!("require {name:?}: {} leads out of the script's folder", path.display());
-            return Err(Error::new(Kind::Permission, refusal));
+            let folder = real.parent().unwrap_or(&real).display().to_string();
+            return Err(Error::new(Kind::Permission, refusal)
+                .hint(format!("allow it with {}", Access::Read.flag(&folder))));
         }
         let source = std::fs::read(content.as_ref().unwrap_or(&real)).map_err(failed)?;
         if content.is_none() {

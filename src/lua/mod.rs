@@ -2,11 +2,14 @@
 //! failures to errors. AWS is reached only through the gate of the VM.
 
 pub mod arguments;
+mod base_library;
 mod bind;
 mod budget;
 mod bulk;
+mod c_functions;
 pub mod cancel;
 mod convert;
+mod coroutines;
 mod driver;
 mod entry;
 pub mod fakes;
@@ -21,12 +24,13 @@ mod prompt;
 pub mod sandbox;
 pub mod scopes;
 mod source;
+mod stdio;
 mod stoppable;
 mod syntax;
 pub mod tokens;
 mod usage;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -34,6 +38,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use mlua::state::{GcGenParams, GcMode};
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
 
 use crate::clock::Clock;
@@ -52,7 +57,6 @@ use driver::Driver;
 pub use driver::Waker;
 pub use entry::without_locals;
 use host::Host;
-pub use host::module_file;
 pub use manifest::{CatchUp, JobSpec, Manifest, OnFailure, Param};
 pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{FoundKind, NameCompletion, Prompt};
@@ -93,15 +97,42 @@ pub struct Output {
     pub out: Box<dyn Write>,
     /// Everything else.
     pub err: Box<dyn Write>,
-    /// Flush each line of results at once, for a person at a terminal.
-    pub by_line: bool,
+    /// Moments at which results are flushed.
+    pub buffering: Buffering,
+    /// Presence of a screen behind the results, which shows progress bars too.
+    pub is_on_screen: bool,
     /// Presence of a terminal behind the results, which interprets control sequences.
     pub is_terminal: bool,
     /// Presence of bytes that may not be flushed yet.
     pub is_pending: bool,
 }
 
+/// Moments at which output is flushed, besides the end of a run, a wait and a read of input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buffering {
+    /// When the buffer is full.
+    #[default]
+    Full,
+    /// At the end of each line.
+    Line,
+    /// After each write.
+    None,
+}
+
 impl Output {
+    /// Buffered output, not to a terminal.
+    #[must_use]
+    pub fn new(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        Self {
+            out,
+            err,
+            buffering: Buffering::Full,
+            is_on_screen: false,
+            is_terminal: false,
+            is_pending: false,
+        }
+    }
+
     /// Writes the printed text of a script, in which only line ends, tabs and colours act on a
     /// terminal.
     fn print(&mut self, text: &[u8]) -> io::Result<()> {
@@ -112,7 +143,11 @@ impl Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_pending = true;
         self.out.write_all(bytes)?;
-        if self.by_line && bytes.ends_with(b"\n") { self.flush() } else { Ok(()) }
+        match self.buffering {
+            Buffering::None => self.flush(),
+            Buffering::Line if bytes.contains(&b'\n') => self.flush(),
+            Buffering::Line | Buffering::Full => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -120,7 +155,7 @@ impl Output {
             return Ok(());
         }
         // Progress bars are hidden only where the output is on the screen too.
-        if self.by_line { terminal::aside(|| self.out.flush()) } else { self.out.flush() }
+        if self.is_on_screen { terminal::aside(|| self.out.flush()) } else { self.out.flush() }
     }
 }
 
@@ -257,10 +292,14 @@ impl Vm {
             manifest_receiver: RefCell::default(),
             opening: RefCell::default(),
             timers: RefCell::default(),
+            is_output_redirected: Cell::default(),
+            write_failure: RefCell::default(),
         });
         let main = prepare(&lua, &host)
             .map_err(|error| Error::new(Kind::Bug, format!("the prelude failed: {error}")))?;
         lua.gc_restart();
+        // As in the program `lua`: most values of a script are short-lived.
+        lua.gc_set_mode(GcMode::Generational(GcGenParams::default()));
         lua.set_memory_limit(max_memory)
             .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
         Ok(Self { lua, host, main, returned: RefCell::default() })
@@ -364,7 +403,7 @@ impl Vm {
     fn drive(&self, values: MultiValue, raised: &mut LuaValue) -> Result<Ending> {
         let main =
             self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
-        let returned = self.host.driver.run(&main, values);
+        let returned = self.host.driver.run(&self.lua, &main, values);
         let stop = self.host.setup.borrow().canceller.reason();
         if let Some(stop) = stop {
             self.report_stopped();
@@ -482,17 +521,7 @@ fn prepare(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Function> {
     table.set("null", null)?;
     lua.set_named_registry_value("iamlua.host", &table)?;
 
-    let coroutine: Table = lua.globals().get("coroutine")?;
-    let tracked = |native: Function| -> mlua::Result<Function> {
-        // SAFETY: the function follows Lua's protocol for C functions, and its only upvalue is set
-        // right here.
-        #[allow(unsafe_code)]
-        unsafe {
-            lua.exec_raw(native, |state| mlua::ffi::lua_pushcclosure(state, cancel::tracked, 1))
-        }
-    };
-    let (resume, close) = (tracked(coroutine.get("resume")?)?, tracked(coroutine.get("close")?)?);
     let source = stdlib::source("prelude.lua")
         .ok_or_else(|| mlua::Error::runtime("stdlib/prelude.lua is missing"))?;
-    lua.load(&*source).set_name("=[iamlua:prelude]").call((table, resume, close))
+    lua.load(&*source).set_name("=[iamlua:prelude]").call(table)
 }

@@ -162,7 +162,11 @@ unsafe fn text<'a>(state: *mut lua_State, at: c_int) -> Option<&'a [u8]> {
 unsafe fn plain_length(state: *mut lua_State, at: c_int) -> Option<i64> {
     // SAFETY: `luaL_getmetafield` pushes one value if it finds any.
     unsafe {
-        for field in [c"__index", c"__newindex", c"__len"] {
+        let has_metatable = ffi::lua_getmetatable(state, at) != 0;
+        if has_metatable {
+            ffi::lua_pop(state, 1);
+        }
+        for field in [c"__index", c"__newindex", c"__len"].iter().filter(|_| has_metatable) {
             if ffi::luaL_getmetafield(state, at, field.as_ptr()) != ffi::LUA_TNIL {
                 ffi::lua_pop(state, 1);
                 return None;
@@ -181,8 +185,16 @@ fn is_short_match(text: usize, pattern: &[u8]) -> bool {
         return false;
     }
     let mut parts = usize::from(pattern.first() != Some(&b'^'));
+    // An item at the end matches at its first try, and is not tried again.
+    let open = pattern.iter().rposition(|byte| *byte != b')').map_or(0, |last| last + 1);
+    let open = &pattern[..open];
+    let open = open
+        .strip_suffix(b"*")
+        .or(open.strip_suffix(b"+"))
+        .or(open.strip_suffix(b"-"))
+        .unwrap_or(open);
     let mut at = 0;
-    while let Some(byte) = pattern.get(at) {
+    while let Some(byte) = open.get(at) {
         match byte {
             b'*' | b'+' | b'-' | b'?' => parts += 1,
             b'%' if pattern.get(at + 1).is_some_and(|c| *c == b'b' || c.is_ascii_digit()) => {
@@ -274,8 +286,8 @@ impl Arguments for Rep {
             };
             let unit = (text.len() + separator) as f64;
             let total = unit * times as f64;
-            // A length that is far too large is refused before any work is done.
-            unit > 0.0 && !(MAX_TEXT..1e12).contains(&total)
+            // A length that is too large is refused before any work is done.
+            unit > 0.0 && !(MAX_TEXT..=f64::from(c_int::MAX)).contains(&total)
         }
     }
 }

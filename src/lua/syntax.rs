@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua};
+use textwrap::core::display_width;
 
 use crate::error::{Error, Kind, Result};
 
@@ -43,7 +44,7 @@ fn compile(lua: &Lua, source: &[u8], name: &str) -> std::result::Result<Function
 pub struct SyntaxError {
     /// Line, from 1; `None` if Lua gives none.
     pub line: Option<usize>,
-    /// Column in characters, from 0.
+    /// Column in characters, from 0. Invalid UTF-8 counts as if it was replaced.
     pub column: usize,
     /// Message, without the position.
     pub message: String,
@@ -66,9 +67,9 @@ pub fn check(source: &[u8], max_memory: usize) -> std::result::Result<(), Syntax
         let message = message.strip_prefix("runtime error: ").unwrap_or(message).to_owned();
         return Err(SyntaxError { line: None, column: 0, message });
     };
-    let line = line_of(&source, number).unwrap_or_default();
-    let column = token.and_then(|token| column(&lua, &source, NAME, number, token, &message));
-    let column = column.unwrap_or_else(|| line.trim_end().chars().count());
+    let before = token.and_then(|token| before(&lua, &source, NAME, number, token, &message));
+    let before = before.or_else(|| Some(line_of(&source, number)?.trim_end().to_owned()));
+    let column = before.map_or(0, |before| before.chars().count());
     let place = format!("{NAME}:{number}: ");
     let message = message.strip_prefix(&place).unwrap_or(&message).to_owned();
     Err(SyntaxError { line: Some(number), column, message })
@@ -84,8 +85,9 @@ fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
     let Some((number, token)) = parse(message, name) else { return error };
     let Some(line) = line_of(source, number) else { return error };
     let shown = line.trim_end().replace('\t', " ");
-    let column = token.and_then(|token| column(lua, source, name, number, token, message));
-    let column = column.unwrap_or_else(|| shown.chars().count());
+    let before = token.and_then(|token| before(lua, source, name, number, token, message));
+    let before = before.map(|before| before.replace('\t', " "));
+    let column = display_width(before.as_deref().unwrap_or(&shown));
     let gutter = number.to_string();
     let blank = " ".repeat(gutter.len());
     let caret = " ".repeat(column);
@@ -105,22 +107,29 @@ fn parse<'a>(message: &'a str, name: &str) -> Option<(usize, Option<&'a str>)> {
     Some((number, token.filter(|token| *token != "<eof>")))
 }
 
-/// Column (in characters) of the token: its first occurrence in the line after which the truncated
-/// text gives the same error.
-fn column(
+/// Byte that Lua shows by its number, as in `<\\195>`.
+fn byte_of(token: &str) -> Option<u8> {
+    token.strip_prefix("<\\")?.strip_suffix('>')?.parse().ok()
+}
+
+/// Text before the token in its line: that of its first occurrence after which the truncated text
+/// gives the same error.
+fn before(
     lua: &Lua,
     source: &[u8],
     name: &str,
     number: usize,
     token: &str,
     message: &str,
-) -> Option<usize> {
+) -> Option<String> {
     let start: usize =
         source.split_inclusive(|byte| *byte == b'\n').take(number - 1).map(<[u8]>::len).sum();
     let line_end =
         source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |n| start + n);
-    let line = std::str::from_utf8(&source[start..line_end]).ok()?;
-    let places: Vec<_> = line.match_indices(token).map(|(at, _)| at).collect();
+    let line = &source[start..line_end];
+    let byte = byte_of(token).map(|byte| [byte]);
+    let token = byte.as_ref().map_or(token.as_bytes(), <[u8; 1]>::as_slice);
+    let places: Vec<_> = memchr::memmem::find_iter(line, token).collect();
     let complains = |at: usize| {
         let cut = &source[..start + at + token.len()];
         compile(lua, cut, name).is_err_and(|again| again == message)
@@ -128,7 +137,7 @@ fn column(
     // All occurrences from the right one on give the error, so a binary search suffices.
     let first = places.partition_point(|at| !complains(*at));
     let at = places.get(first).filter(|at| complains(**at))?;
-    Some(line[..*at].chars().count())
+    Some(String::from_utf8_lossy(&line[..*at]).into_owned())
 }
 
 #[cfg(test)]
@@ -141,7 +150,15 @@ mod tests {
     fn the_place_of_an_error_is_found_among_many_that_look_alike() {
         let lua = Lua::new();
         // A compilation for each occurrence would take minutes.
-        for (text, column) in [("a a", 2), (&format!("{}a a", "a=a ".repeat(50_000)), 200_002)] {
+        for (text, column) in [
+            ("a a", 2),
+            (&format!("{}a a", "a=a ".repeat(50_000)), 200_002),
+            // A wide character takes two columns, an accent of its own none.
+            ("x = '\u{65e5}\u{672c}' a", 9),
+            ("x = 'e\u{301}' a", 8),
+            // Lua shows the first byte of a letter beyond ASCII by its number.
+            ("local x = gr\u{f6}\u{df}e", 12),
+        ] {
             let error = load(&lua, text.as_bytes(), "a.lua").expect_err("no Lua");
             let caret = error.hints[0].lines().last().expect("a line of the caret");
             assert_eq!(caret.len(), "    | ".len() + column + 1, "{}", error.message);

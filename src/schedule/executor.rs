@@ -286,7 +286,7 @@ impl Executor {
                 Box::new(Both(io::stderr(), tail.clone())),
             ),
         };
-        Output { out, err, by_line: false, is_terminal: false, is_pending: false }
+        Output::new(out, err)
     }
 
     /// Receiver of the messages of `log`; `None` if they are printed.

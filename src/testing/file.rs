@@ -73,7 +73,7 @@ impl LoadedFile {
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let loaded = Loaded::read(&Script::File(path.to_owned()))?;
-        let folder = loaded.folder.clone().unwrap_or_else(|| PathBuf::from("."));
+        let folder = loaded.folder.clone();
         let context = TestContext::new(folder, runtime.clone(), options)?;
         interrupt.watch(&context);
         let output = Captured::of_test();
@@ -177,8 +177,7 @@ fn work(
         log: None,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
-    let vm =
-        Vm::new(setup, Output { out, err, by_line: false, is_terminal: false, is_pending: false })?;
+    let vm = Vm::new(setup, Output::new(out, err))?;
     context.add(RunningVm { canceller, waker: vm.waker(), session });
     let definitions = Definitions::default();
     let call = vm.extend("testing.lua", offers(context, &definitions))?;

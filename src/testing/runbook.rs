@@ -153,7 +153,7 @@ fn run_script(context: &TestContext, request: RunRequest) -> Result<Json> {
         runtime: context.runtime.clone(),
         canceller: canceller.clone(),
         script: loaded.name.clone(),
-        folder: loaded.folder,
+        folder: Some(loaded.folder),
         args,
         permissions,
         max_memory: context.max_memory,
@@ -169,13 +169,7 @@ fn run_script(context: &TestContext, request: RunRequest) -> Result<Json> {
         log: None,
     };
     let (out, mut err) = (Captured::results(), Captured::notes());
-    let output = Output {
-        out: Box::new(out.clone()),
-        err: Box::new(err.clone()),
-        by_line: false,
-        is_terminal: false,
-        is_pending: false,
-    };
+    let output = Output::new(Box::new(out.clone()), Box::new(err.clone()));
     let vm = Vm::new(setup, output)?;
     context.add(RunningVm { canceller, waker: vm.waker(), session: Arc::clone(&session) });
     if let Some(timeout) = timeout {

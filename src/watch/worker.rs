@@ -139,6 +139,7 @@ impl Worker {
                 return Ok(JobOutcome::NoRunbook);
             }
             let copy = Loaded {
+                is_file: loaded.is_file,
                 name: loaded.name.clone(),
                 folder: loaded.folder.clone(),
                 source: loaded.source.clone(),

@@ -13,6 +13,10 @@
 --- Its tags, `{}` without any; nil if AWS did not send them, as in every listing.
 ---@field tags table<string, string>?
 
+--- The same, loaded with its tags.
+---@class iam.TaggedProfile: iam.Profile
+---@field tags table<string, string>
+
 --- Page of a listing, with the entries as its array part.
 ---@class iam.ProfilePage: { [integer]: iam.Profile }
 ---@field is_truncated boolean True if there is a next page.
@@ -33,6 +37,10 @@
 ---@field last_used string? Its last request in the last 400 days; nil without one. Only from `get`.
 ---@field last_used_region string? Region of the last request.
 ---@field tags table<string, string>? Its tags from `get`, `{}` without any; nil in a listing.
+
+--- The same, loaded with its tags.
+---@class iam.TaggedRole: iam.Role
+---@field tags table<string, string>
 
 --- Page of a listing, with the entries as its array part.
 ---@class iam.RolePage: { [integer]: iam.Role }
@@ -184,6 +192,9 @@ function profiles.list(options) end
 ---@field page_size? integer Entries in each call. Default 1000, with `with_tags` 100. (1-1000)
 ---@field with_tags? boolean Also load each profile's tags, many at once, in order.
 
+---@class (exact) iam.profiles.each.WithTags: iam.profiles.each.Options
+---@field with_tags true
+
 --- Iterates over all instance profiles.
 ---
 --- The next page is prefetched while the script works on this one. Memory use does not grow with
@@ -203,6 +214,7 @@ function profiles.list(options) end
 --- ```
 ---@param options? iam.profiles.each.Options
 ---@return fun(): iam.Profile iterator
+---@overload fun(options: iam.profiles.each.WithTags): fun(): iam.TaggedProfile
 function profiles.each(options) end
 
 ---@class (exact) iam.profiles.pages.Options

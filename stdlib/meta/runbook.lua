@@ -1,6 +1,8 @@
 ---@meta runbook
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
+---@alias runbook.Values<T> { [K in keyof T]: any }
+
 --- Declaration of a runbook: `runbook { … }` at the beginning of a script states its purpose, its
 --- parameters and its permissions.
 ---
@@ -32,6 +34,23 @@
 --- end)
 --- ```
 ---@class runbook
+---@overload fun<P>(manifest: {
+---  description?: string,
+---  params: P,
+---  args?: boolean,
+---  allow?: string[],
+---  max_changes?: integer|string,
+---  timeout?: string|number,
+---  schedule?: string,
+---  timezone?: string,
+---  every?: string|number,
+---  jitter?: string|number,
+---  catch_up?: "once"|"skip",
+---  retries?: integer,
+---  retry_delay?: string|number,
+---  on_failure?: runbook.OnFailure,
+---  permissions?: runbook.Permissions,
+---}): runbook.Values<P>
 ---@overload fun(manifest: runbook.Manifest): table<string, any>
 runbook = {}
 

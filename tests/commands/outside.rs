@@ -339,7 +339,7 @@ fn no_temporary_files_are_left_or_seen() {
 #[test]
 fn a_module_that_was_planned_can_be_required() {
     let desk = desk();
-    desk.write("work.lua", "fs.write('made.lua', 'return 42') print(require('made'))");
+    desk.write("work.lua", "fs.write('made.lua', 'return 42') print((require('made')))");
     let ran = desk.run(&["run", "work.lua", "--plan", "--allow-write=."]).ends(0, "made.lua");
     assert_eq!(ran.out, "42\n");
     assert!(!desk.path("made.lua").exists());

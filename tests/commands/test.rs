@@ -747,7 +747,7 @@ fn nothing_of_it_is_there_in_scripts() {
         .ends(0, "");
     desk.run(&["-e", "require('testing')"]).ends(1, "module 'testing' not found");
     desk.write("testing.lua", "return 'mine'");
-    desk.write("main.lua", "print(require('testing'))");
+    desk.write("main.lua", "print((require('testing')))");
     assert_eq!(desk.run(&["run", "main.lua"]).ends(0, "").out, "mine\n");
 }
 
