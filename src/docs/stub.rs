@@ -238,8 +238,8 @@ fn class(out: &mut String, item: &Item) {
 /// Alias for a table with the keys of another.
 const VALUES: &str = "---@alias runbook.Values<T> { [K in keyof T]: any }\n";
 
-/// Overload of `runbook` whose result has the parameters that the manifest declares. EmmyLua
-/// understands it; the Lua language server takes the overload after it.
+/// Overload of `runbook` whose result has the parameters that the manifest declares. The analyzer
+/// of `EmmyLua` understands it; the Lua language server takes the overload after it.
 fn declared_names(out: &mut String, item: &Item) {
     let Some(manifest) = super::item("runbook.Manifest").filter(|_| item.name == "runbook") else {
         return;
@@ -328,10 +328,10 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
     }
     returns(out, &item.returns);
     if let Some(result) = tagged {
-        let params: String =
-            positional.iter().map(|param| format!("{}: {}, ", param.name, param.ty)).collect();
-        let options = format!("options: {}.WithTags", item.name);
-        let _ = writeln!(out, "---@overload fun({params}{options}): {result}");
+        let mut params: Vec<_> =
+            positional.iter().map(|param| format!("{}: {}", param.name, param.ty)).collect();
+        params.push(format!("options: {}.WithTags", item.name));
+        let _ = writeln!(out, "---@overload fun({}): {result}", params.join(", "));
     }
     if is_overload_long {
         let _ = writeln!(out, "---@overload fun(named: {}.Named){}", item.name, results(item));

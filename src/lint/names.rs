@@ -80,7 +80,7 @@ impl Names {
     fn read() -> Result<Self> {
         let text = walk()?;
         let pairs = || text.lines().filter_map(|line| line.split_once('\t'));
-        let path = pairs().filter(|(name, _)| *name == PATH).last();
+        let path = pairs().rfind(|(name, _)| *name == PATH);
         let templates = path.map_or("", |(_, templates)| templates).split(';');
         let templates = templates.map(str::to_owned).collect();
         let found: BTreeMap<_, _> =
