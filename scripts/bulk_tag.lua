@@ -49,9 +49,12 @@ report(
   bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "tag" }, function(listed)
     -- Listings have no tags.
     local profile = iam.profiles.find(listed.name)
-    local set = profile and difference(profile)
+    if not profile then
+      return bulk.skip("gone already")
+    end
+    local set = difference(profile)
     if not set then
-      return bulk.skip(profile and "already right" or "gone already")
+      return bulk.skip("already right")
     end
     iam.profiles.tag(profile.name, set)
     return { name = profile.name, path = profile.path, set = set }

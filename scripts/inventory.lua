@@ -61,6 +61,7 @@ end
 report(profiles, { columns = columns })
 
 if #unread > 0 then
+  ---@cast profiles bulk.Stream
   local names = table.concat(unread, ", ", 1, math.min(#unread, 10))
   error(
     ("the tags of %d of %d profiles could not be read: %s"):format(

@@ -143,8 +143,8 @@ end
 
 -- Month that lies `count` months before that of a date.
 local function month_before(date, count)
-  local year, month = date:match("^(%d+)-(%d+)")
-  local months = tonumber(year) * 12 + tonumber(month) - 1 - count
+  local year, month = tonumber(date:sub(1, 4)) or 0, tonumber(date:sub(6, 7)) or 0
+  local months = year * 12 + month - 1 - count
   return ("%04d-%02d"):format(months // 12, months % 12 + 1)
 end
 
@@ -184,9 +184,14 @@ local function months_in_order()
 end
 
 local account = iam.account()
-local quota = account.profiles_quota
+local quota = assert(
+  account.profiles_quota,
+  "the quota cannot be read: allow iam:GetAccountSummary to the caller"
+)
+---@type usage.Scan?
 local scan = p.scan and usage.scan {} or nil
 local total, recent, oldest = 0, 0, NOW
+---@type table<string, table<string, integer>>
 local counts = { path = {}, creator = {}, month = {}, verdict = {} }
 -- Whole months of equal length. The current month is incomplete, and would look like a decrease.
 local MONTH = 365.25 / 12 * 86400
@@ -219,16 +224,17 @@ end
 
 ----------------------------------------------------------------------------------------- The result
 
-local function percent(count, whole)
-  return whole > 0 and math.floor(count / whole * 1000 + 0.5) / 10 or nil
+local function percent(part, whole)
+  return whole > 0 and math.floor(part / whole * 1000 + 0.5) / 10 or nil
 end
 
 local rows = {}
 
 local function add_rows(by, names, of)
   for _, name in ipairs(names) do
-    local count = of[name] or 0
-    table.insert(rows, { by = by, name = name, profiles = count, percent = percent(count, total) })
+    local profiles = of[name] or 0
+    local share = percent(profiles, total)
+    table.insert(rows, { by = by, name = name, profiles = profiles, percent = share })
   end
 end
 
@@ -246,8 +252,8 @@ if scan then
 end
 
 -- Formats 1234567 as "1,234,567".
-local function number(count)
-  local text = tostring(count):reverse():gsub("(%d%d%d)", "%1,"):reverse()
+local function number(value)
+  local text = tostring(value):reverse():gsub("(%d%d%d)", "%1,"):reverse()
   return (text:gsub("^,", ""))
 end
 
@@ -347,6 +353,7 @@ local function html_page()
   for line in table.concat(notes, "\n"):gmatch("[^\n]+") do
     table.insert(lines, line)
   end
+  ---@type report.Section[]
   local sections = { { title = "Quota", quota = { used = total, total = quota } } }
   for _, by in ipairs { "path", "creator", "month", scan and "cleanup" or nil } do
     table.insert(sections, section(by))

@@ -31,9 +31,9 @@ local rows = bulk.stream(
     if not profile then
       return bulk.skip("gone already")
     end
-    local missing = json.array()
+    local tags, missing = profile.tags or {}, json.array()
     for _, key in ipairs(p.require) do
-      if profile.tags[key] == nil then
+      if tags[key] == nil then
         table.insert(missing, key)
       end
     end

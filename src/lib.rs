@@ -67,7 +67,7 @@
 //! | 9 | `lua`, `docs` | the VM and its host functions; documentation |
 //! | 10 | `app` | a run from its file to its end |
 //! | 11 | `embed` | the public API: the host in another program |
-//! | 12 | `repl`, `schedule`, `testing`, `watch` | ways to run scripts |
+//! | 12 | `lint`, `repl`, `schedule`, `testing`, `watch` | ways to check and to run scripts |
 //! | 13 | `cli` | the command line |
 
 #[doc(hidden)]
@@ -100,6 +100,8 @@ pub mod fuzzing;
 pub mod http_server;
 #[doc(hidden)]
 pub mod iam;
+#[doc(hidden)]
+pub mod lint;
 #[doc(hidden)]
 pub mod lua;
 #[doc(hidden)]

@@ -25,7 +25,10 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
 pub fn fields(path: &str, class: &str) -> Vec<String> {
     let source = source(path).unwrap_or_default();
     let mut lines = source.lines();
-    lines.by_ref().find(|line| line.strip_prefix("---@class ") == Some(class));
+    lines.by_ref().find(|line| {
+        let name = line.strip_prefix("---@class ");
+        name.map(|name| name.strip_prefix("(exact) ").unwrap_or(name)) == Some(class)
+    });
     let fields = lines.map_while(|line| line.strip_prefix("---@field "));
     fields.filter_map(|field| field.split(['?', ' ']).next()).map(str::to_owned).collect()
 }

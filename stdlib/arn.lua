@@ -130,7 +130,7 @@ function arn.is(value)
   return type(value) == "string" and split(value) ~= nil
 end
 
----@class arn.Parts
+---@class (exact) arn.Parts
 ---@field service string
 ---@field partition? string default `aws`
 ---@field region? string default empty

@@ -418,6 +418,7 @@ end
 ---@param options? bulk.Options
 ---@param f fun(item: T): any
 ---@return bulk.Result
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): any): bulk.Result
 function bulk.each(source, options, f)
   local work = new_work("bulk.each", source, options, f)
   work:start()
@@ -439,6 +440,7 @@ end
 ---@param f fun(item: T): R
 ---@return R[] results
 ---@return bulk.Result
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): R[], bulk.Result
 function bulk.map(source, options, f)
   local results = { n = 0 }
   local work = new_work("bulk.map", source, options, f, function(at, value)
@@ -465,6 +467,7 @@ end
 ---@param options? bulk.Options
 ---@param f fun(item: T): R
 ---@return bulk.Stream
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): bulk.Stream
 function bulk.stream(source, options, f)
   local ready, is_settled, next_at = {}, {}, 1
   local consumer, producers = {}, {}

@@ -53,7 +53,7 @@ local json = require("json")
 
 --- Column of a report. A `key` with a dot is a field of a table in the row. Bars are scaled to the
 --- largest number of the table, which gets the longest bar that fits.
----@class report.Column
+---@class (exact) report.Column
 ---@field key? string the field of a row, such as `"tags.Owner"`; also the name in JSON and CSV
 ---@field title? string the heading in a table. Default: made from the key
 ---@field value? fun(row: table): any computes the value from the row
@@ -61,20 +61,20 @@ local json = require("json")
 ---@field bar? boolean a bar beside each number in a table
 
 --- HTML page: a title, paragraphs and sections.
----@class report.Page
+---@class (exact) report.Page
 ---@field title string the title, and first heading
 ---@field notes? string[] the paragraphs below the title
 ---@field sections? report.Section[] the sections, each with a heading
 
 --- Section of a page: the use of a quota as a bar, a table, or both.
----@class report.Section
+---@class (exact) report.Section
 ---@field title string the heading
 ---@field quota? report.Quota the quota to draw
 ---@field rows? table[]|(fun(): table?) the rows of the table
 ---@field columns? (string|report.Column)[] the columns. Default: every key, `name` first
 
 --- Quota and its use. On a page it is one bar with a used and a free part, and the numbers as text.
----@class report.Quota
+---@class (exact) report.Quota
 ---@field used integer the number in use
 ---@field total integer the quota
 ---@field unit? string the name of the things that are counted. Default: `"instance profiles"`

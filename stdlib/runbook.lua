@@ -53,7 +53,7 @@ local open, exit = io.open, os.exit
 --- `catch_up` is the policy for missed runs and for a run that was killed: `"once"` makes one run
 --- for all of them, `"skip"` none. The delay before a retry starts at `retry_delay` and doubles
 --- each time. Without `allow`, every function of `iam` may be called.
----@class runbook.Manifest
+---@class (exact) runbook.Manifest
 ---@field description? string the purpose of the script, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
 ---@field args? boolean true to read unchecked arguments from `...` instead. Default: false
@@ -70,11 +70,11 @@ local open, exit = io.open, os.exit
 ---@field on_failure? runbook.OnFailure the notification when retries are exhausted
 ---@field permissions? runbook.Permissions access outside of AWS; the operator is asked
 
----@class runbook.OnFailure
+---@class (exact) runbook.OnFailure
 ---@field command? string[] a program and its arguments; the failure is JSON on its standard input
 ---@field webhook? string the URL that receives the failure as a JSON POST request
 
----@class runbook.Permissions
+---@class (exact) runbook.Permissions
 ---@field read? string[] files and folders
 ---@field write? string[] files and folders
 ---@field env? string[] environment variables
@@ -86,7 +86,7 @@ local open, exit = io.open, os.exit
 --- A duration is converted to seconds. Naming a `file` on the command line permits the script to
 --- read it. Naming a `new_file` permits the script to write it. A new file must not exist yet,
 --- under a plan either, except for `-` (standard output), pipes and devices.
----@class runbook.Param
+---@class (exact) runbook.Param
 ---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file"
 ---@field default? any
 ---@field required? boolean

@@ -979,7 +979,7 @@ end
 ---@class fake
 fake = {}
 
----@class fake.End
+---@class (exact) fake.End
 ---@field code? integer the exit code, from 0 to 255. Default: 0.
 ---@field stdout? string the standard output. Default: empty
 ---@field stderr? string the standard error. Default: empty

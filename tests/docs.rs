@@ -273,6 +273,12 @@ fn blocks(path: &Path) -> Vec<Block> {
     blocks
 }
 
+/// Lua blocks that run, with their places.
+pub(crate) fn lua_blocks(path: &Path) -> Vec<(String, String)> {
+    let blocks = blocks(path).into_iter().filter(|block| block.args != ["no-run"]);
+    blocks.map(|block| (block.place, block.code)).collect()
+}
+
 /// Runs a block as a script, with the options of its fence.
 fn run_script(block: &Block) {
     let mut bench = Bench::new();

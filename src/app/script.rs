@@ -126,7 +126,12 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     if meta.len() > MAX_SCRIPT {
         return Err(too_large(&shown.to_string()));
     }
-    std::fs::read(path).map_err(|error| Error::io(format!("cannot read the script {shown}"), error))
+    // A device may have no end.
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mut source = Vec::new();
+        file.take(MAX_SCRIPT + 1).read_to_end(&mut source).map(|_| source)
+    });
+    read.map_err(|error| Error::io(format!("cannot read the script {shown}"), error))
 }
 
 /// File beside it with a similar name.

@@ -41,6 +41,7 @@ impl InitCommand {
         }
         text.push_str(
             "  iamlua test                                          # the sample's tests\n  \
+             iamlua check                                         # misspelt names and options, without a run\n  \
              iamlua plan runbooks/tag_owner.lua --owner ops       # what it would change in the local account\n  \
              iamlua doc iam.profiles                              # what there is to call\n",
         );

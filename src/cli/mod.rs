@@ -3,6 +3,7 @@
 
 mod account;
 mod apply;
+mod check;
 mod complete;
 mod doc;
 mod executions;
@@ -116,6 +117,12 @@ enum Command {
     /// AWS it only plans unless --apply is given, and shows how the plan has changed; with --apply
     /// you confirm the account once.
     Watch(watch::WatchCommand),
+    /// Check scripts without running them.
+    ///
+    /// Finds syntax errors, misspelt names and options, wrong manifests and allow-lists. Errors are
+    /// certain to fail at run time; warnings are most likely mistakes. Exit codes: 0 no errors, 1
+    /// errors, 2 wrong usage. Columns are counted in characters. See docs/check.md.
+    Check(check::CheckCommand),
     /// Run Lua tests.
     ///
     /// Each test has its own in-memory account; nothing else is touched.
@@ -225,6 +232,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Runs(command)) => command.execute(),
         Some(Command::Schedule(command)) => command.execute(),
         Some(Command::Watch(command)) => command.execute(),
+        Some(Command::Check(command)) => command.execute(),
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Whoami(command)) => command.execute(),
         Some(Command::Trust(command)) => command.execute(),

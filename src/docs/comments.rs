@@ -4,6 +4,9 @@
 
 use super::types;
 
+/// Mark of `@class` for tables without other fields.
+const EXACT: &str = "(exact) ";
+
 /// Parameter, field or result of an annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tagged {
@@ -24,6 +27,8 @@ pub(super) struct Comment {
     pub text: Vec<String>,
     /// `@class`: its name, its base class, and its description.
     pub class: Option<(String, Option<String>, String)>,
+    /// `@class (exact)`: a table of the class has no other fields.
+    pub is_exact: bool,
     /// `@alias`: its name and type.
     pub alias: Option<(String, String)>,
     /// `@field`.
@@ -192,6 +197,8 @@ impl Comment {
     }
 
     fn set_class(&mut self, rest: &str) -> Result<(), String> {
+        let is_exact = rest.starts_with(EXACT);
+        let rest = rest.strip_prefix(EXACT).unwrap_or(rest);
         let end = rest.find([' ', ':']).unwrap_or(rest.len());
         let (name, rest) = rest.split_at(end);
         if !name.split('.').all(is_name) {
@@ -208,6 +215,7 @@ impl Comment {
         if self.class.replace((name.to_owned(), parent, doc.to_owned())).is_some() {
             return Err("two classes in one comment".into());
         }
+        self.is_exact = is_exact;
         Ok(())
     }
 

@@ -76,6 +76,7 @@ pub(super) fn class(comment: &Comment, kind: ItemKind, module: &str) -> Result<V
     }
     item.ty = parent.clone().unwrap_or_default();
     item.fields = comment.fields.iter().map(|field| described(field, false)).collect();
+    item.is_marked_exact = comment.is_exact;
     item.overloads.clone_from(&comment.overloads);
     let mut items = vec![item];
     if kind == ItemKind::Module {

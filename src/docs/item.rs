@@ -92,6 +92,8 @@ pub struct Item {
     pub params: Vec<ParamDoc>,
     /// Fields of a class.
     pub fields: Vec<ParamDoc>,
+    /// Mark of a class whose tables have no other fields; see [`Item::is_exact`].
+    pub(super) is_marked_exact: bool,
     /// Values of an alias that lists them.
     pub values: Vec<String>,
     /// Return values of a call; for an iterator those of the iterator function.
@@ -123,6 +125,7 @@ impl Item {
             text: String::new(),
             params: Vec::new(),
             fields: Vec::new(),
+            is_marked_exact: false,
             values: Vec::new(),
             returns: Vec::new(),
             examples: Vec::new(),
@@ -145,6 +148,14 @@ impl Item {
     pub fn is_callable(&self) -> bool {
         self.kind == ItemKind::Function
             || (self.kind == ItemKind::Module && !self.overloads.is_empty())
+    }
+
+    /// Check for a class whose tables can have no other fields. Options are such classes: functions
+    /// refuse keys that they do not know.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.is_marked_exact
+            || (self.kind == ItemKind::Class && self.short_name().ends_with("Options"))
     }
 
     /// Check for an item that is called on a value, as in `task:done()`.

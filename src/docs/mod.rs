@@ -25,6 +25,7 @@ pub use search::{SearchResult, find};
 pub use stub::stubs;
 pub use tables::{action_table, function_table};
 pub use text::{to_lines, to_text};
+pub use types::function as function_type;
 
 static ITEMS: LazyLock<(Vec<Item>, Vec<String>)> = LazyLock::new(|| {
     let (library, problems) = library::items();

@@ -28,6 +28,11 @@ fn iam() -> String {
     for item in members("iam").filter(|item| item.kind == ItemKind::Class) {
         out.push('\n');
         class(&mut out, item);
+        if let Some(field) = tags_of(item) {
+            let _ = writeln!(out, "\n--- The same, loaded with its tags.");
+            let _ = writeln!(out, "---@class {}: {}", with_tags(&item.name), item.name);
+            let _ = writeln!(out, "---@field tags {}", field.ty.trim_end_matches('?'));
+        }
     }
     // Separate tables, because not every language server finds the fields of `iam.profiles = {}`.
     for table in members("iam").filter(|item| item.kind == ItemKind::Module) {
@@ -57,11 +62,37 @@ fn iam() -> String {
     out
 }
 
+/// Option that loads the tags of a listing's entries.
+const WITH_TAGS: &str = "with_tags";
+
+/// Field with the tags of a record, which a listing leaves out.
+fn tags_of(class: &Item) -> Option<&ParamDoc> {
+    class.fields.iter().find(|field| field.name == "tags" && field.ty.ends_with('?'))
+}
+
+/// Name of a record with its tags: `iam.TaggedProfile`.
+fn with_tags(class: &str) -> String {
+    class.replacen("iam.", "iam.Tagged", 1)
+}
+
+/// Result of a listing whose entries have their tags; `None` if it has no such option.
+fn tagged_result(item: &Item) -> Option<String> {
+    item.params.iter().find(|param| param.name == WITH_TAGS)?;
+    let ty = &item.returns.first()?.ty;
+    let class = members("iam").find(|class| {
+        tags_of(class).is_some() && ty.split([' ', '[', '?']).any(|part| part == class.name)
+    })?;
+    Some(ty.replace(&class.name, &with_tags(&class.name)))
+}
+
 fn library(module: &Item) -> String {
     let name = &module.name;
     // A file of globals is no module for `require`, and has no table of its own.
     let is_module = module.kind == ItemKind::Function || !items_of(module).any(is_global);
     let mut out = format!("---@meta {}\n{HEAD}", if is_module { name } else { "_" });
+    if name == "runbook" {
+        let _ = write!(out, "\n{VALUES}");
+    }
     for item in items_of(module) {
         out.push('\n');
         declare(&mut out, item);
@@ -193,13 +224,35 @@ fn comment_of(item: &Item) -> String {
 fn class(out: &mut String, item: &Item) {
     describe(out, item);
     let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
-    let _ = writeln!(out, "---@class {}{extends}", item.name);
+    let exact = if item.is_exact() { "(exact) " } else { "" };
+    let _ = writeln!(out, "---@class {exact}{}{extends}", item.name);
     for one in &item.fields {
         field(out, one);
     }
+    declared_names(out, item);
     for overload in &item.overloads {
         let _ = writeln!(out, "---@overload {overload}");
     }
+}
+
+/// Alias for a table with the keys of another.
+const VALUES: &str = "---@alias runbook.Values<T> { [K in keyof T]: any }\n";
+
+/// Overload of `runbook` whose result has the parameters that the manifest declares. The analyzer
+/// of `EmmyLua` understands it; the Lua language server takes the overload after it.
+fn declared_names(out: &mut String, item: &Item) {
+    let Some(manifest) = super::item("runbook.Manifest").filter(|_| item.name == "runbook") else {
+        return;
+    };
+    out.push_str("---@overload fun<P>(manifest: {\n");
+    for field in &manifest.fields {
+        if field.name == "params" {
+            out.push_str("---  params: P,\n");
+        } else {
+            let _ = writeln!(out, "---  {}?: {},", field.name, field.ty);
+        }
+    }
+    out.push_str("---}): runbook.Values<P>\n");
 }
 
 /// Writes a field. Language servers show comment lines above it as its description, so a text that
@@ -245,16 +298,21 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
     let is_overload_long =
         overload.chars().count() > WIDTH && item.params.iter().any(|one| one.is_positional);
     if !options.is_empty() {
-        let _ = writeln!(out, "---@class {class}");
+        let _ = writeln!(out, "---@class (exact) {class}");
         for param in &options {
             field(out, param);
         }
         out.push('\n');
     }
+    let tagged = tagged_result(item);
+    if tagged.is_some() {
+        let _ = writeln!(out, "---@class (exact) {}.WithTags: {class}", item.name);
+        let _ = writeln!(out, "---@field {WITH_TAGS} true\n");
+    }
     let positional: Vec<_> = item.params.iter().filter(|param| param.is_positional).collect();
     if is_overload_long {
         let extends = if options.is_empty() { String::new() } else { format!(": {class}") };
-        let _ = writeln!(out, "---@class {}.Named{extends}", item.name);
+        let _ = writeln!(out, "---@class (exact) {}.Named{extends}", item.name);
         for param in &positional {
             field(out, param);
         }
@@ -269,6 +327,12 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
         names.push("options");
     }
     returns(out, &item.returns);
+    if let Some(result) = tagged {
+        let mut params: Vec<_> =
+            positional.iter().map(|param| format!("{}: {}", param.name, param.ty)).collect();
+        params.push(format!("options: {}.WithTags", item.name));
+        let _ = writeln!(out, "---@overload fun({}): {result}", params.join(", "));
+    }
     if is_overload_long {
         let _ = writeln!(out, "---@overload fun(named: {}.Named){}", item.name, results(item));
     } else if !positional.is_empty() {

@@ -82,7 +82,8 @@ fn end_of_group(text: &str, from: usize) -> Option<usize> {
 }
 
 /// Parameters and result of a function type; the result is empty where there is none.
-pub(super) fn function(ty: &str) -> Option<(Vec<(&str, &str)>, &str)> {
+#[must_use]
+pub fn function(ty: &str) -> Option<(Vec<(&str, &str)>, &str)> {
     let end = end_of_group(ty, "fun".len()).filter(|_| ty.starts_with("fun("))?;
     let mut params = Vec::new();
     let mut rest = ty["fun(".len()..end - 1].trim();

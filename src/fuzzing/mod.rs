@@ -26,9 +26,10 @@ pub struct FuzzTarget {
 }
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 14] = [
+pub const TARGETS: [FuzzTarget; 15] = [
     FuzzTarget { name: "account", run: files::account, share: 6 },
     FuzzTarget { name: "aws_config", run: files::aws_config, share: 100 },
+    FuzzTarget { name: "check", run: scripts::check, share: 4 },
     FuzzTarget { name: "config", run: files::config, share: 80 },
     FuzzTarget { name: "cron", run: scripts::cron, share: 40 },
     FuzzTarget { name: "iam_answer", run: answers::iam, share: 4 },

@@ -8,17 +8,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use super::{assert_error, assert_plain, first_line};
+use super::{assert_error, assert_plain, assert_styled, first_line};
 use crate::aws::client::{Backend, Connection};
 use crate::clock::Clock;
 use crate::cron::{Timing, spelled};
 use crate::error::{Error, Kind, Result};
 use crate::files::read_set::ReadSet;
+use crate::lint::{self, Rule};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::Permissions;
 use crate::lua::tokens::tokens;
-use crate::lua::{Format, Manifest, Output, Show, Vm, VmConfig};
+use crate::lua::{self, Format, Manifest, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode, Session};
 use crate::spec::parse_duration;
 
@@ -100,6 +101,27 @@ pub(super) fn vm(max_memory: usize) -> Result<Vm> {
     };
     let sink = || Box::new(std::io::sink());
     Vm::new(setup, Output::new(sink(), sink()))
+}
+
+/// Script that is checked without a run. What Lua compiles is also understood by the parser, and
+/// every finding is a position in the text.
+pub(super) fn check(data: &[u8]) {
+    let report = lint::check_text(data, "a.lua").expect("a report");
+    let text = String::from_utf8_lossy(data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data));
+    let lines: Vec<_> = text.split('\n').collect();
+    let is_compiled = lua::check_syntax(data, 1 << 30).is_ok();
+    for finding in &report.findings {
+        let line = lines.get(finding.start.line - 1).expect("a line");
+        assert!(finding.start.column <= line.chars().count() + 1, "{finding:?}");
+        assert!(finding.start <= finding.end && finding.end.line <= lines.len(), "{finding:?}");
+        assert_ne!(finding.rule, Rule::NotChecked, "{finding:?}");
+        assert_eq!(finding.rule == Rule::SyntaxError, !is_compiled, "{finding:?}");
+    }
+    assert_styled(&report.text());
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&report.json()).expect("JSON");
+    let sarif: serde_json::Value = serde_json::from_str(&report.sarif()).expect("JSON");
+    assert_eq!(findings.len(), report.findings.len());
+    assert_eq!(sarif["runs"][0]["results"].as_array().map(Vec::len), Some(findings.len()));
 }
 
 /// Runbook. Inputs with loops are skipped, because an endless one is not a fault of the manifest's

@@ -109,7 +109,7 @@ fn mutated(seeds: &[(String, Vec<u8>)], random: &mut Rng) -> Vec<u8> {
     data
 }
 
-fn check(target: FuzzTarget, name: &str, data: &[u8]) {
+fn check_one(target: FuzzTarget, name: &str, data: &[u8]) {
     let run = || (target.run)(data);
     assert!(catch_unwind(run).is_ok(), "{} of {name}: {}", target.name, data.escape_ascii());
 }
@@ -120,11 +120,11 @@ fn holds(name: &str) {
     let cases = cases.map_or(CASES, |cases| cases.parse().expect("IAMLUA_FUZZ_CASES is a number"));
     let seeds = seeds(name);
     for (seed, data) in &seeds {
-        check(target, seed, data);
+        check_one(target, seed, data);
     }
     let mut random = Rng::with_seed(18);
     for number in 0..cases * target.share {
-        check(target, &format!("mutation {number}"), &mutated(&seeds, &mut random));
+        check_one(target, &format!("mutation {number}"), &mutated(&seeds, &mut random));
     }
 }
 
@@ -152,6 +152,6 @@ macro_rules! targets {
 }
 
 targets! {
-    account aws_config config cron iam_answer journal lua manifest plan scan usage_json
+    account aws_config check config cron iam_answer journal lua manifest plan scan usage_json
     usage_refusal usage_xml wire
 }

@@ -66,6 +66,7 @@ pub use manifest::{CatchUp, JobSpec, Manifest, OnFailure, Param};
 pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{FoundKind, NameCompletion, Prompt};
 use sandbox::Permissions;
+pub use syntax::{SyntaxError, check as check_syntax};
 
 /// Format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,16 +16,21 @@ use crate::error::{Error, Kind, Result};
 /// A script error with the line, its text, a caret under the offending token, and a hint for a
 /// common mistake.
 pub fn load(lua: &Lua, source: &[u8], name: &str) -> Result<Function> {
+    let source = without_first_line(source);
+    compile(lua, &source, name).map_err(|message| explain(lua, &source, name, &message))
+}
+
+/// Script without a byte-order mark, and with a first line that starts with `#` as a comment.
+fn without_first_line(source: &[u8]) -> Cow<'_, [u8]> {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
-    let source: Cow<[u8]> = if source.starts_with(b"#") {
+    if source.starts_with(b"#") {
         // The line stays as a comment, so that line numbers are unchanged.
         let mut text = b"--".to_vec();
         text.extend_from_slice(&source[1..]);
         Cow::Owned(text)
     } else {
         Cow::Borrowed(source)
-    };
-    compile(lua, &source, name).map_err(|message| explain(lua, &source, name, &message))
+    }
 }
 
 fn compile(lua: &Lua, source: &[u8], name: &str) -> std::result::Result<Function, String> {
@@ -36,18 +41,57 @@ fn compile(lua: &Lua, source: &[u8], name: &str) -> std::result::Result<Function
     })
 }
 
+/// Syntax error of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// Line, from 1; `None` if Lua gives none.
+    pub line: Option<usize>,
+    /// Column in characters, from 0. Invalid UTF-8 counts as if it was replaced.
+    pub column: usize,
+    /// Message, without the position.
+    pub message: String,
+}
+
+/// Checks that Lua compiles a script, within a memory limit in bytes.
+///
+/// # Errors
+/// The syntax error.
+pub fn check(source: &[u8], max_memory: usize) -> std::result::Result<(), SyntaxError> {
+    const NAME: &str = "script";
+    let failed =
+        |error: mlua::Error| SyntaxError { line: None, column: 0, message: error.to_string() };
+    let lua = Lua::new_with(mlua::StdLib::NONE, mlua::LuaOptions::default()).map_err(failed)?;
+    lua.set_memory_limit(max_memory).map_err(failed)?;
+    let source = without_first_line(source);
+    let Err(message) = compile(&lua, &source, NAME) else { return Ok(()) };
+    let Some((number, token)) = parse(&message, NAME) else {
+        let message = message.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("runtime error: ").unwrap_or(message).to_owned();
+        return Err(SyntaxError { line: None, column: 0, message });
+    };
+    let line = line_of(&source, number).unwrap_or_default();
+    let offset = token.and_then(|token| column(&lua, &source, NAME, number, token, &message));
+    let before = offset.and_then(|at| line.get(..at)).unwrap_or(line.trim_ascii_end());
+    let column = String::from_utf8_lossy(before).chars().count();
+    let place = format!("{NAME}:{number}: ");
+    let message = message.strip_prefix(&place).unwrap_or(&message).to_owned();
+    Err(SyntaxError { line: Some(number), column, message })
+}
+
+fn line_of(source: &[u8], number: usize) -> Option<&[u8]> {
+    source.split(|byte| *byte == b'\n').nth(number.saturating_sub(1))
+}
+
 fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
     let error = Error::new(Kind::Script, message.to_owned());
     let Some((number, token)) = parse(message, name) else { return error };
-    let Some(line) = source.split(|byte| *byte == b'\n').nth(number.saturating_sub(1)) else {
-        return error;
-    };
-    let line = String::from_utf8_lossy(line);
-    let shown = line.trim_end().replace('\t', " ");
+    let Some(line) = line_of(source, number) else { return error };
+    let on_screen = |text: &[u8]| String::from_utf8_lossy(text).replace('\t', " ");
+    let shown = on_screen(line.trim_ascii_end());
     let column = token.and_then(|token| column(lua, source, name, number, token, message));
     let mistake = mistake(lua, source, name, message, (number, column));
-    let before = column.and_then(|at| line.as_bytes().get(..at)).unwrap_or(shown.as_bytes());
-    let column = display_width(&String::from_utf8_lossy(before).replace('\t', " "));
+    let before = column.and_then(|at| line.get(..at)).map(on_screen);
+    let column = display_width(before.as_deref().unwrap_or(&shown));
     let gutter = number.to_string();
     let blank = " ".repeat(gutter.len());
     let caret = " ".repeat(column);

@@ -8,7 +8,7 @@ use super::{Type, Value};
 impl Type {
     /// Checks a value and brings it into the form that the operation takes. The error says what is
     /// wrong, without the name.
-    pub(super) fn check(self, value: Value) -> std::result::Result<Value, String> {
+    pub(crate) fn check(self, value: Value) -> std::result::Result<Value, String> {
         match (self, value) {
             (Self::Name { max }, Value::Str(text)) => {
                 check_name(&text, max).map(|()| Value::Str(text))

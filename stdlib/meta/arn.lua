@@ -36,7 +36,7 @@ function arn.parse(text) end
 ---@return boolean
 function arn.is(value) end
 
----@class arn.Parts
+---@class (exact) arn.Parts
 ---@field service string
 ---@field partition? string default `aws`
 ---@field region? string default empty

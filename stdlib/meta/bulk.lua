@@ -21,7 +21,7 @@ bulk = {}
 ---
 --- With `on_error = "stop"` no further item is started after a failure. Without `concurrency`, the
 --- number of items at once grows until AWS throttles.
----@class bulk.Options
+---@class (exact) bulk.Options
 ---@field concurrency? integer items at once, 1 to 1,024. Default: adapts to the account
 ---@field label? string prefix of messages. Default: "bulk"
 ---@field on_error? "continue"|"stop" reaction to a failed item. Default: "continue"
@@ -78,6 +78,7 @@ function bulk.is_hopeless(err) end
 ---@param options? bulk.Options
 ---@param f fun(item: T): any
 ---@return bulk.Result
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): any): bulk.Result
 function bulk.each(source, options, f) end
 
 --- Calls a function for every item, as `bulk.each` does, and also returns the function's results in
@@ -114,6 +115,7 @@ function bulk.map(source, options, f) end
 ---@param options? bulk.Options
 ---@param f fun(item: T): R
 ---@return bulk.Stream
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): bulk.Stream
 function bulk.stream(source, options, f) end
 
 return bulk

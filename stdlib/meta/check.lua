@@ -28,7 +28,7 @@ check = {}
 
 ---@alias check.Shape string|table|fun(value: any): string?
 
----@class check.Options
+---@class (exact) check.Options
 ---@field name? string the name of the value, before each place; a colon may be at its end
 ---@field limit? integer the largest number of problems. Default: 20
 

@@ -13,11 +13,11 @@
 ---@class csv
 csv = {}
 
----@class csv.DecodeOptions
+---@class (exact) csv.DecodeOptions
 ---@field header? boolean the first row names the columns. Default: false
 ---@field separator? string one character between fields. Default: `","`
 
----@class csv.EncodeOptions
+---@class (exact) csv.EncodeOptions
 ---@field columns? string[] the columns, in order. Default: every key, `name` first
 ---@field header? boolean a heading line with the names of the columns. Default: true
 ---@field separator? string one character between fields. Default: `","`
@@ -41,7 +41,7 @@ csv = {}
 ---@return table<string, string>[]|string[][] rows
 function csv.decode(text, options) end
 
----@class csv.ColumnsOptions
+---@class (exact) csv.ColumnsOptions
 ---@field separator? string one character between fields. Default: `","`
 
 --- Returns the names of the columns of CSV text, in their order.

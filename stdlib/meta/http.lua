@@ -26,13 +26,13 @@
 ---@class http
 http = {}
 
----@class http.Options
+---@class (exact) http.Options
 ---@field query? table<string, string|number|boolean> added to the address
 ---@field headers? table<string, string>
 ---@field timeout? string|number the longest time until the whole answer is there. Default: "30s"
 ---@field plan? fun(method: string, url: string): any replacement of the request under a plan
 
----@class http.RequestOptions: http.Options
+---@class (exact) http.RequestOptions: http.Options
 ---@field method? string such as "DELETE". Default: "GET"
 ---@field body? any text, or a table that is sent as JSON
 

@@ -13,6 +13,10 @@
 --- Its tags, `{}` without any; nil if AWS did not send them, as in every listing.
 ---@field tags table<string, string>?
 
+--- The same, loaded with its tags.
+---@class iam.TaggedProfile: iam.Profile
+---@field tags table<string, string>
+
 --- Page of a listing, with the entries as its array part.
 ---@class iam.ProfilePage: { [integer]: iam.Profile }
 ---@field is_truncated boolean True if there is a next page.
@@ -33,6 +37,10 @@
 ---@field last_used string? Its last request in the last 400 days; nil without one. Only from `get`.
 ---@field last_used_region string? Region of the last request.
 ---@field tags table<string, string>? Its tags from `get`, `{}` without any; nil in a listing.
+
+--- The same, loaded with its tags.
+---@class iam.TaggedRole: iam.Role
+---@field tags table<string, string>
 
 --- Page of a listing, with the entries as its array part.
 ---@class iam.RolePage: { [integer]: iam.Role }
@@ -99,7 +107,7 @@
 ---@class iam.profiles
 local profiles = {}
 
----@class iam.profiles.create.Options
+---@class (exact) iam.profiles.create.Options
 --- Its path, which cannot be changed later. Default `/`. (`/` or `/…/`, at most 512 characters)
 ---@field path? string
 --- Its initial tags. (at most 50; keys 1-128, values 0-256 characters)
@@ -154,7 +162,7 @@ function profiles.get(name) end
 ---@overload fun(named: { name: string }): iam.Profile?
 function profiles.find(name) end
 
----@class iam.profiles.list.Options
+---@class (exact) iam.profiles.list.Options
 --- Filter by the start of the path. Default `/`: all. (begins with `/`, at most 512 characters)
 ---@field path_prefix? string
 ---@field marker? string Start of the page: the `marker` of the previous page. (1-320 characters)
@@ -178,11 +186,14 @@ function profiles.find(name) end
 ---@return iam.ProfilePage
 function profiles.list(options) end
 
----@class iam.profiles.each.Options
+---@class (exact) iam.profiles.each.Options
 --- Filter by the start of the path. Default `/`: all. (begins with `/`, at most 512 characters)
 ---@field path_prefix? string
 ---@field page_size? integer Entries in each call. Default 1000, with `with_tags` 100. (1-1000)
 ---@field with_tags? boolean Also load each profile's tags, many at once, in order.
+
+---@class (exact) iam.profiles.each.WithTags: iam.profiles.each.Options
+---@field with_tags true
 
 --- Iterates over all instance profiles.
 ---
@@ -203,9 +214,10 @@ function profiles.list(options) end
 --- ```
 ---@param options? iam.profiles.each.Options
 ---@return fun(): iam.Profile iterator
+---@overload fun(options: iam.profiles.each.WithTags): fun(): iam.TaggedProfile
 function profiles.each(options) end
 
----@class iam.profiles.pages.Options
+---@class (exact) iam.profiles.pages.Options
 --- Filter by the start of the path. Default `/`: all. (begins with `/`, at most 512 characters)
 ---@field path_prefix? string
 ---@field page_size? integer Entries in each call. Default 1000. (1-1000)
@@ -224,7 +236,7 @@ function profiles.each(options) end
 ---@return fun(): iam.ProfilePage iterator
 function profiles.pages(options) end
 
----@class iam.profiles.list_for_role.Options
+---@class (exact) iam.profiles.list_for_role.Options
 ---@field marker? string Start of the page: the `marker` of the previous page. (1-320 characters)
 ---@field max_items? integer The most entries in the page. Default 100. (1-1000)
 
@@ -243,7 +255,7 @@ function profiles.pages(options) end
 ---@overload fun(named: { role: string, marker?: string, max_items?: integer }): iam.ProfilePage
 function profiles.list_for_role(role, options) end
 
----@class iam.profiles.each_for_role.Options
+---@class (exact) iam.profiles.each_for_role.Options
 ---@field page_size? integer Entries in each call. Default 1000. (1-1000)
 
 --- Iterates over all instance profiles that a role is in.
@@ -298,7 +310,7 @@ function profiles.add_role(name, role) end
 ---@overload fun(named: { name: string, role: string })
 function profiles.remove_role(name, role) end
 
----@class iam.profiles.delete.Options
+---@class (exact) iam.profiles.delete.Options
 ---@field detach? boolean Take the role out first. Default false: a profile with a role is refused.
 
 --- Deletes an instance profile.
@@ -358,7 +370,7 @@ function profiles.tag(name, tags) end
 ---@overload fun(named: { name: string, keys: string[] })
 function profiles.untag(name, keys) end
 
----@class iam.profiles.list_tags.Options
+---@class (exact) iam.profiles.list_tags.Options
 ---@field marker? string Start of the page: the `marker` of the previous page. (1-320 characters)
 ---@field max_items? integer The most entries in the page. Default 100. (1-1000)
 
@@ -392,7 +404,7 @@ function profiles.list_tags(name, options) end
 ---@overload fun(named: { name: string }): table<string, string>
 function profiles.tags(name) end
 
----@class iam.profiles.ensure.Options
+---@class (exact) iam.profiles.ensure.Options
 --- Its required path. A different path is an error, because AWS cannot change it. (`/` or `/…/`, at
 --- most 512 characters)
 ---@field path? string
@@ -402,7 +414,7 @@ function profiles.tags(name) end
 ---@field tags? table<string, string>
 ---@field exact_tags? boolean Also remove tags that `tags` does not name.
 
----@class iam.profiles.ensure.Named: iam.profiles.ensure.Options
+---@class (exact) iam.profiles.ensure.Named: iam.profiles.ensure.Options
 ---@field name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 
 --- Brings an instance profile into a state, or creates it; sends only differences.
@@ -432,7 +444,7 @@ function profiles.tags(name) end
 ---@overload fun(named: iam.profiles.ensure.Named): iam.Profile, string[]
 function profiles.ensure(name, options) end
 
----@class iam.profiles.wait.Options
+---@class (exact) iam.profiles.wait.Options
 --- Maximum wait. Default `"60s"`. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
 ---@field timeout? string|number
 
@@ -460,7 +472,7 @@ function profiles.wait(name, options) end
 ---@class iam.roles
 local roles = {}
 
----@class iam.roles.create.Options
+---@class (exact) iam.roles.create.Options
 ---@field assume_role_policy string|table Trust policy, as a table or JSON text; see `policy.trust`.
 --- Its path, which cannot be changed later. Default `/`. (`/` or `/…/`, at most 512 characters)
 ---@field path? string
@@ -470,7 +482,7 @@ local roles = {}
 --- Its initial tags. (at most 50; keys 1-128, values 0-256 characters)
 ---@field tags? table<string, string>
 
----@class iam.roles.create.Named: iam.roles.create.Options
+---@class (exact) iam.roles.create.Named: iam.roles.create.Options
 ---@field name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 
 --- Creates a role.
@@ -521,7 +533,7 @@ function roles.get(name) end
 ---@overload fun(named: { name: string }): iam.Role?
 function roles.find(name) end
 
----@class iam.roles.list.Options
+---@class (exact) iam.roles.list.Options
 --- Filter by the start of the path. Default `/`: all. (begins with `/`, at most 512 characters)
 ---@field path_prefix? string
 ---@field marker? string Start of the page: the `marker` of the previous page. (1-320 characters)
@@ -542,7 +554,7 @@ function roles.find(name) end
 ---@return iam.RolePage
 function roles.list(options) end
 
----@class iam.roles.each.Options
+---@class (exact) iam.roles.each.Options
 --- Filter by the start of the path. Default `/`: all. (begins with `/`, at most 512 characters)
 ---@field path_prefix? string
 ---@field page_size? integer Entries in each call. Default 1000. (1-1000)
@@ -592,7 +604,7 @@ function roles.delete(name) end
 ---@overload fun(named: { name: string, assume_role_policy: string|table })
 function roles.set_assume_role_policy(name, assume_role_policy) end
 
----@class iam.roles.update.Options
+---@class (exact) iam.roles.update.Options
 ---@field description? string Its description. (0-1000 characters)
 ---@field max_session_duration? integer The maximum duration of a session, in seconds. (3600-43200)
 
@@ -682,7 +694,7 @@ function roles.tag(name, tags) end
 ---@overload fun(named: { name: string, keys: string[] })
 function roles.untag(name, keys) end
 
----@class iam.roles.list_tags.Options
+---@class (exact) iam.roles.list_tags.Options
 ---@field marker? string Start of the page: the `marker` of the previous page. (1-320 characters)
 ---@field max_items? integer The most entries in the page. Default 100. (1-1000)
 
@@ -734,13 +746,13 @@ function roles.attach_policy(name, policy_arn) end
 ---@overload fun(named: { name: string, policy_arn: string })
 function roles.detach_policy(name, policy_arn) end
 
----@class iam.roles.list_attached_policies.Options
+---@class (exact) iam.roles.list_attached_policies.Options
 --- Filter by the start of the path. Default `/`: all. (begins with `/`, at most 512 characters)
 ---@field path_prefix? string
 ---@field marker? string Start of the page: the `marker` of the previous page. (1-320 characters)
 ---@field max_items? integer The most entries in the page. Default 100. (1-1000)
 
----@class iam.roles.list_attached_policies.Named: iam.roles.list_attached_policies.Options
+---@class (exact) iam.roles.list_attached_policies.Named: iam.roles.list_attached_policies.Options
 ---@field name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 
 --- Reads one page of the managed policies that are attached to a role.
@@ -775,7 +787,7 @@ function roles.list_attached_policies(name, options) end
 ---@overload fun(named: { name: string }): iam.AttachedPolicy[]
 function roles.attached_policies(name) end
 
----@class iam.roles.ensure.Options
+---@class (exact) iam.roles.ensure.Options
 ---@field assume_role_policy string|table Trust policy, as a table or JSON text; see `policy.trust`.
 --- Its required path. A different path is an error, because AWS cannot change it. (`/` or `/…/`, at
 --- most 512 characters)
@@ -788,7 +800,7 @@ function roles.attached_policies(name) end
 ---@field tags? table<string, string>
 ---@field exact_tags? boolean Also remove tags that `tags` does not name.
 
----@class iam.roles.ensure.Named: iam.roles.ensure.Options
+---@class (exact) iam.roles.ensure.Named: iam.roles.ensure.Options
 ---@field name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 
 --- Brings a role into a state, or creates it; sends only differences.
@@ -832,7 +844,7 @@ function roles.ensure(name, options) end
 ---@class iam.usage
 local usage = {}
 
----@class iam.usage.scan.Options
+---@class (exact) iam.usage.scan.Options
 --- The regions to scan. Default: every enabled one. Leaving one out makes verdicts `unknown`.
 ---@field regions? string|string[]
 --- The sources to query, by their names in `usage.sources()`. Default: all. Leaving one out makes
@@ -917,7 +929,7 @@ iam = {}
 ---@return iam.Account
 function iam.account() end
 
----@class iam.connect.Options
+---@class (exact) iam.connect.Options
 ---@field profile? string Profile of ~/.aws/config for credentials and region. (1-255 characters)
 ---@field region? string The AWS region. (1-64 characters)
 --- Role to assume with the selected credentials. (`arn:PARTITION:iam::ACCOUNT:role/NAME`)

@@ -14,7 +14,7 @@
 ---@overload fun(value: any, options?: inspect.Options): string
 inspect = {}
 
----@class inspect.Options
+---@class (exact) inspect.Options
 ---@field depth? integer maximum depth of tables; deeper ones are printed as `{…}`. Default: 20
 ---@field width? integer columns before a table is split into several lines. Default: 100
 ---@field most? integer maximum number of values; `…` stands for the rest. Default: a million

@@ -17,7 +17,7 @@ json = {}
 ---@type lightuserdata
 json.null = nil
 
----@class json.Options
+---@class (exact) json.Options
 ---@field pretty? boolean several lines, indented by two spaces
 
 --- Encodes a value as JSON text.

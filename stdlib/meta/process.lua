@@ -15,7 +15,7 @@
 ---@class process
 process = {}
 
----@class process.Options
+---@class (exact) process.Options
 ---@field stdin? string the program's standard input. Default: empty
 ---@field plan? fun(program: string, args: string[]): any replacement of the program under a plan
 

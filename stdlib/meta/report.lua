@@ -44,7 +44,7 @@ report = {}
 --- table is split into one table per value, and the value is the heading of its first column.
 ---
 --- A file is written at the end, as by `fs.write`: after a failure it is as before.
----@class report.Options
+---@class (exact) report.Options
 ---@field columns? (string|report.Column)[] the columns to show. Default: every key, `name` first
 ---@field format? "table"|"json"|"jsonl"|"csv"|"html" overrides `--output`
 ---@field file? string the file to write. Without `format`, its ending is the format
@@ -55,7 +55,7 @@ report = {}
 ---
 --- A `key` with a dot is a field of a table in the row. Bars are scaled to the largest number of
 --- the table, which gets the longest bar that fits.
----@class report.Column
+---@class (exact) report.Column
 ---@field key? string the field of a row, such as `"tags.Owner"`; also the name in JSON and CSV
 ---@field title? string the heading in a table. Default: made from the key
 ---@field value? fun(row: table): any computes the value from the row
@@ -63,13 +63,13 @@ report = {}
 ---@field bar? boolean a bar beside each number in a table
 
 --- HTML page: a title, paragraphs and sections.
----@class report.Page
+---@class (exact) report.Page
 ---@field title string the title, and first heading
 ---@field notes? string[] the paragraphs below the title
 ---@field sections? report.Section[] the sections, each with a heading
 
 --- Section of a page: the use of a quota as a bar, a table, or both.
----@class report.Section
+---@class (exact) report.Section
 ---@field title string the heading
 ---@field quota? report.Quota the quota to draw
 ---@field rows? table[]|(fun(): table?) the rows of the table
@@ -78,7 +78,7 @@ report = {}
 --- Quota and its use.
 ---
 --- On a page it is one bar with a used and a free part, and the numbers as text.
----@class report.Quota
+---@class (exact) report.Quota
 ---@field used integer the number in use
 ---@field total integer the quota
 ---@field unit? string the name of the things that are counted. Default: `"instance profiles"`

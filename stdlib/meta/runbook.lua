@@ -1,6 +1,8 @@
 ---@meta runbook
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
+---@alias runbook.Values<T> { [K in keyof T]: any }
+
 --- Declaration of a runbook: `runbook { … }` at the beginning of a script states its purpose, its
 --- parameters and its permissions.
 ---
@@ -32,6 +34,23 @@
 --- end)
 --- ```
 ---@class runbook
+---@overload fun<P>(manifest: {
+---  description?: string,
+---  params: P,
+---  args?: boolean,
+---  allow?: string[],
+---  max_changes?: integer|string,
+---  timeout?: string|number,
+---  schedule?: string,
+---  timezone?: string,
+---  every?: string|number,
+---  jitter?: string|number,
+---  catch_up?: "once"|"skip",
+---  retries?: integer,
+---  retry_delay?: string|number,
+---  on_failure?: runbook.OnFailure,
+---  permissions?: runbook.Permissions,
+---}): runbook.Values<P>
 ---@overload fun(manifest: runbook.Manifest): table<string, any>
 runbook = {}
 
@@ -44,7 +63,7 @@ runbook = {}
 --- `catch_up` is the policy for missed runs and for a run that was killed: `"once"` makes one run
 --- for all of them, `"skip"` none. The delay before a retry starts at `retry_delay` and doubles
 --- each time. Without `allow`, every function of `iam` may be called.
----@class runbook.Manifest
+---@class (exact) runbook.Manifest
 ---@field description? string the purpose of the script, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
 ---@field args? boolean true to read unchecked arguments from `...` instead. Default: false
@@ -61,11 +80,11 @@ runbook = {}
 ---@field on_failure? runbook.OnFailure the notification when retries are exhausted
 ---@field permissions? runbook.Permissions access outside of AWS; the operator is asked
 
----@class runbook.OnFailure
+---@class (exact) runbook.OnFailure
 ---@field command? string[] a program and its arguments; the failure is JSON on its standard input
 ---@field webhook? string the URL that receives the failure as a JSON POST request
 
----@class runbook.Permissions
+---@class (exact) runbook.Permissions
 ---@field read? string[] files and folders
 ---@field write? string[] files and folders
 ---@field env? string[] environment variables
@@ -79,7 +98,7 @@ runbook = {}
 --- A duration is converted to seconds. Naming a `file` on the command line permits the script to
 --- read it. Naming a `new_file` permits the script to write it. A new file must not exist yet,
 --- under a plan either, except for `-` (standard output), pipes and devices.
----@class runbook.Param
+---@class (exact) runbook.Param
 ---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file"
 ---@field default? any
 ---@field required? boolean

@@ -315,7 +315,7 @@ function clock.now() end
 ---@class fake
 fake = {}
 
----@class fake.End
+---@class (exact) fake.End
 ---@field code? integer the exit code, from 0 to 255. Default: 0.
 ---@field stdout? string the standard output. Default: empty
 ---@field stderr? string the standard error. Default: empty
@@ -386,7 +386,7 @@ function fake.env(name, value) end
 function fake.http(url, answer) end
 
 --- Options of a test run of a runbook.
----@class run_runbook.Options
+---@class (exact) run_runbook.Options
 ---@field mode? "apply"|"plan"|"read-only" make, list or refuse changes. Default: "apply"
 ---@field output? "table"|"json"|"jsonl"|"csv" the format, as `--output`. Default: "table"
 ---@field args? string[] further arguments of the command line

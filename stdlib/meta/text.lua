@@ -17,7 +17,7 @@
 ---@class text
 text = {}
 
----@class text.SplitOptions
+---@class (exact) text.SplitOptions
 ---@field limit? integer the largest number of pieces; the last one has the rest
 
 --- Splits text at each separator, which is plain text.
@@ -71,7 +71,7 @@ function text.ends_with(s, suffix) end
 ---@return boolean
 function text.contains(s, part) end
 
----@class text.GlobOptions
+---@class (exact) text.GlobOptions
 ---@field ignore_case? boolean upper and lower case are the same. Default: false
 
 --- Returns true if a glob matches the whole text.
@@ -121,7 +121,7 @@ function text.match(s, pattern) end
 ---@return any[]
 function text.match_all(s, pattern) end
 
----@class text.ReplaceOptions
+---@class (exact) text.ReplaceOptions
 ---@field limit? integer the largest number of replacements. Default: all
 ---@field plain? boolean the pattern and the replacement are plain text. Default: false
 

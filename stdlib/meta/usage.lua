@@ -95,10 +95,10 @@ local Scan = {}
 ---@field doc string meaning of a reference
 ---@field reference_url string the page of AWS's documentation
 
----@class usage.LoadOptions
+---@class (exact) usage.LoadOptions
 ---@field max_age? string|number maximum age of the scan. Default: `"6h"`
 
----@class usage.ScanOptions
+---@class (exact) usage.ScanOptions
 ---@field regions? string|string[] the regions to scan. Default: all that are enabled
 ---@field sources? string|string[] the sources to query. Default: all
 ---@field role_unused_for? string|number a role used more recently counts as use. Default: `"90d"`

@@ -86,7 +86,7 @@ fn a_new_folder_has_a_runbook_whose_tests_pass() {
     assert!(tested.out.contains("4 passed"), "{tested:?}");
     // Commands that the output suggests.
     let next: Vec<_> = made.out.lines().filter(|line| line.starts_with("  iamlua ")).collect();
-    assert_eq!(next.len(), 3);
+    assert_eq!(next.len(), 4);
     for line in next {
         let command = line.split('#').next().unwrap_or_default();
         let args: Vec<_> = command.split_whitespace().skip(1).collect();

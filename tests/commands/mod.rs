@@ -6,6 +6,7 @@
 mod accounts;
 mod appearance;
 mod apply;
+mod check;
 mod completion;
 mod configuration;
 mod documentation;
