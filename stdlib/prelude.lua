@@ -210,6 +210,10 @@ local function as_error(value, level)
         .. host.not_run
         .. " returns nil; give it `plan = function … end`, or ask for iamlua.mode"
     end
+    if find(value, "attempt to yield from outside a coroutine", 1, true) then
+      e.hint = "the script itself, a task and a function of bulk.each have nobody to yield to; "
+        .. "bulk.stream gives results one by one"
+    end
     if value == "not enough memory" then
       e.hint =
         "the script holds more than --max-memory allows; iterate with each instead of collecting"
@@ -492,7 +496,9 @@ local stderr = standard_file(function(file)
 end)
 
 -- An empty root has no /dev/null; an empty file reads alike.
-local input = host.has_input and io.stdin or native_open("/dev/null", "r") or assert(native_tmpfile())
+local input = host.has_input and io.stdin
+  or native_open("/dev/null", "r")
+  or assert(native_tmpfile())
 native_input(input)
 
 -- Iterator over lines, which closes the file at its end if `closes`.
@@ -1138,7 +1144,7 @@ package = {
     return nil, concat(missing, "\n\t")
   end),
 }
-for _, name in ipairs { "_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8" } do
+for name in string_gmatch("_G coroutine debug io math os package string table utf8", "%S+") do
   loaded[name] = _G[name]
 end
 

@@ -95,11 +95,12 @@ fn check_documented(
     drafts: &mut Vec<Draft>,
 ) {
     let takes_any = item.params.last().is_some_and(|param| param.name == "...");
+    let most = item.params.len();
+    // Overloads leave parameters out. With all of them there is no doubt what was meant.
     let is_overloaded = item.kind == docs::ItemKind::Function && !item.overloads.is_empty();
-    if is_overloaded {
+    if is_overloaded && (args.len() != most || is_open_end(args)) {
         return;
     }
-    let most = item.params.len();
     if !takes_any && args.len() > most {
         let from = args[most].span.start;
         let message = format!("`{}` takes {}, got {}", item.name, arguments(most), args.len());

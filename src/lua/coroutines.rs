@@ -10,7 +10,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
-use std::ptr::null_mut;
 
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua, Table, Thread, Value as LuaValue};
@@ -125,6 +124,7 @@ unsafe fn thread_argument(state: *mut lua_State, at: c_int) -> *mut lua_State {
 }
 
 /// Outcome of resuming a coroutine.
+#[derive(Clone, Copy)]
 enum Advance {
     /// Number of values that it has yielded or returned, which are on the stack.
     Values(c_int),
@@ -418,10 +418,8 @@ unsafe extern "C-unwind" fn yield_(state: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn isyieldable(state: *mut lua_State) -> c_int {
     // SAFETY: plain use of the Lua API within its stack discipline.
     unsafe {
-        let co = match ffi::lua_tothread(state, 1) {
-            co if co == null_mut() => state,
-            co => co,
-        };
+        let given = ffi::lua_tothread(state, 1);
+        let co = if given.is_null() { state } else { given };
         ffi::lua_pushboolean(state, c_int::from(!is_owned(co) && ffi::lua_isyieldable(co) != 0));
         1
     }

@@ -3,10 +3,10 @@
 
     tests/clients/lua_libraries.py FOLDER [IAMLUA]
 
-FOLDER holds check-outs of luaunit, Penlight, serpent, argparse, middleclass and inspect.lua, each in
-a folder of that name; they are not part of this repository. What lua5.4 fails as well says nothing.
-What iamlua alone fails must be in EXPECTED, with the reason. Specs for busted, which needs C, run on
-a small stand-in for it.
+FOLDER holds check-outs of luaunit, Penlight, serpent, argparse, middleclass and inspect.lua, each
+in a folder of that name; they are not part of this repository. What lua5.4 fails as well says
+nothing. What iamlua alone fails must be in EXPECTED, with the reason. Specs for busted, which needs
+C, run on a small stand-in for it.
 """
 
 import os
@@ -18,7 +18,8 @@ from pathlib import Path
 LFS = """
 package.preload.lfs = function()
   local function none() return nil, "not available" end
-  return setmetatable({ currentdir = function() return "." end }, { __index = function() return none end })
+  local lfs = { currentdir = function() return "." end }
+  return setmetatable(lfs, { __index = function() return none end })
 end
 """
 
@@ -41,7 +42,8 @@ local function raises(f, expected)
   check(not ok, "no error was raised")
   if type(why) == "table" and why.message then why = why.message end
   if type(expected) == "string" then
-    check(tostring(why):gsub("^[^:]*:%d+: ", "") == expected or why == expected, show(why), "is not", show(expected))
+    local text = tostring(why):gsub("^[^:]*:%d+: ", "")
+    check(text == expected or why == expected, show(why), "is not", show(expected))
   end
 end
 local assertions
@@ -77,7 +79,8 @@ function it(name, f)
   for _, before in ipairs(befores) do before() end
   local ok, why = pcall(f)
   if not ok then
-    failures[#failures + 1] = name .. ": " .. tostring(type(why) == "table" and why.message or why)
+    why = type(why) == "table" and why.message or why
+    failures[#failures + 1] = name .. ": " .. tostring(why)
   end
 end
 function finish()

@@ -138,9 +138,20 @@ fn near<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     if name.len() < 3 { None } else { spec::nearest(name, known) }
 }
 
-/// Module of the program with a function of that name.
-fn module_with(name: &str) -> Option<&'static str> {
+/// Module of the program with a function of that name, among those that stand in for a library of
+/// Lua, or among all.
+fn module_with(name: &str, library: Option<&str>) -> Option<&'static str> {
+    let is_like = |module: &str| match library {
+        None => true,
+        Some("string") => module == "text",
+        Some("os") => matches!(module, "env" | "fs" | "process" | "time"),
+        Some("io") => module == "fs",
+        Some(_) => false,
+    };
     let defines = |module: &&str| {
+        if !is_like(module) {
+            return false;
+        }
         let source = stdlib::source(&format!("{module}.lua")).unwrap_or_default();
         source.contains(&format!("\nfunction {module}.{name}("))
     };

@@ -150,11 +150,11 @@ fn call_nil(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Optio
             Some(format!("{base} has no field {name}; print(inspect({base})) shows what it has"))
         }
         "method" => {
-            if let Some(module) = module_with(name) {
-                return Some(format!("there is no such method; did you mean {module}.{name}?"));
+            if let Some(advice) = words::advice(words::TEXT_METHODS, name) {
+                return Some(format!("there is no such method; {advice}"));
             }
-            let advice = words::advice(words::TEXT_METHODS, name)?;
-            Some(format!("there is no such method; {advice}"))
+            let module = module_with(name, Some("string"))?;
+            Some(format!("there is no such method; did you mean {module}.{name}?"))
         }
         "local" | "upvalue" => value_of(raised, name)
             .or_else(|| Some(format!("{name} has no value here, so it cannot be called"))),
@@ -247,7 +247,7 @@ fn global(raised: &Raised<'_>, name: &str, is_called: bool) -> String {
     if !is_called {
         return format!("nothing has given {name} a value before this line");
     }
-    if let Some(module) = module_with(name) {
+    if let Some(module) = module_with(name, None) {
         return format!("did you mean {module}.{name}?");
     }
     format!("nothing defines {name} before this line; `iamlua doc {name}` searches what there is")
@@ -346,11 +346,11 @@ impl Raised<'_> {
         let known = words::LIBRARY_FIELDS.iter();
         let mut known = known.filter(|((of, names), _)| *of == library && names.contains(&name));
         let missing = format!("{library} has no function {name}");
-        if let Some(module) = module_with(name) {
-            return format!("{missing}; did you mean {module}.{name}?");
-        }
         if let Some((_, advice)) = known.next() {
             return format!("{missing}; {advice}");
+        }
+        if let Some(module) = module_with(name, Some(library)) {
+            return format!("{missing}; did you mean {module}.{name}?");
         }
         let functions = (self.library)(library).unwrap_or_default();
         match near(name, &functions) {

@@ -38,20 +38,17 @@ pub(super) const FUNCTIONS: &[(&[&str], &str)] = &[
 
 /// Functions of other languages, or of earlier versions, in Lua's own libraries.
 pub(super) const LIBRARY_FIELDS: &[((&str, &[&str]), &str)] = &[
-    (("string", &["trim", "strip"]), "s:match(\"^%s*(.-)%s*$\") is s without the space around it"),
-    (
-        ("string", &["split"]),
-        "for word in s:gmatch(\"[^,]+\") do … end takes a text apart at commas",
-    ),
+    (("string", &["trim", "strip"]), "text.trim(s) is s without the space around it"),
+    (("string", &["split"]), "text.split(s, \",\") takes a text apart at commas"),
     (("string", &["gfind"]), "since Lua 5.1 it is string.gmatch"),
-    (("string", &["contains", "includes"]), "s:find(text, 1, true) finds a text in another"),
+    (("string", &["contains", "includes"]), "text.contains(s, part) finds a text in another"),
     (
         ("string", &["startswith", "starts_with"]),
-        "s:sub(1, #start) == start compares the beginning",
+        "text.starts_with(s, start) compares the beginning",
     ),
-    (("string", &["endswith", "ends_with"]), "s:sub(-#ending) == ending compares the end"),
+    (("string", &["endswith", "ends_with"]), "text.ends_with(s, ending) compares the end"),
     (("string", &["length", "size"]), "#s is the length in bytes"),
-    (("string", &["replace"]), "s:gsub(pattern, replacement) replaces, by a pattern of Lua"),
+    (("string", &["replace"]), "text.replace(s, pattern, with) replaces, by a regular expression"),
     (("string", &["concat", "join"]), "a .. b joins two texts, table.concat(list, \", \") a list"),
     (("table", &["length", "size", "count", "getn", "maxn"]), "#list is the length of a list"),
     (
@@ -65,18 +62,17 @@ pub(super) const LIBRARY_FIELDS: &[((&str, &[&str]), &str)] = &[
     (("math", &["pow"]), "it is an operator: x ^ y"),
     (("math", &["round"]), "math.floor(x + 0.5) rounds"),
     (("os", &["sleep"]), "time.sleep(\"1s\") waits"),
-    (("io", &["input", "output"]), "io.read() reads standard input, io.write(…) writes"),
 ];
 
 /// Methods of texts in other languages.
 pub(super) const TEXT_METHODS: &[(&[&str], &str)] = &[
-    (&["trim", "strip"], "s:match(\"^%s*(.-)%s*$\") is a text without the space around it"),
-    (&["split"], "for word in s:gmatch(\"[^,]+\") do … end takes a text apart at commas"),
-    (&["contains", "includes", "indexOf"], "s:find(text, 1, true) finds a text in another"),
-    (&["startswith", "startsWith", "starts_with"], "s:sub(1, #start) == start compares the start"),
-    (&["endswith", "endsWith", "ends_with"], "s:sub(-#ending) == ending compares the end"),
+    (&["trim", "strip"], "text.trim(s) is a text without the space around it"),
+    (&["split"], "text.split(s, \",\") takes a text apart at commas"),
+    (&["contains", "includes", "indexOf"], "text.contains(s, part) finds a text in another"),
+    (&["startswith", "startsWith", "starts_with"], "text.starts_with(s, start) compares the start"),
+    (&["endswith", "endsWith", "ends_with"], "text.ends_with(s, ending) compares the end"),
     (&["length", "size"], "#x is the length of a text or list"),
-    (&["replace"], "s:gsub(pattern, replacement) replaces in a text"),
+    (&["replace"], "text.replace(s, pattern, with) replaces in a text"),
     (&["toUpperCase", "uppercase"], "s:upper() makes capital letters"),
     (&["toLowerCase", "lowercase"], "s:lower() makes small letters"),
     (&["append", "push", "add"], "table.insert(list, value) appends to a list"),
