@@ -628,3 +628,103 @@ fn an_export_can_be_imported_again() {
     home.run(&["account", "import", broken.to_str().expect("UTF-8")]).ends(1, "");
     assert_eq!(home.run(&["account", "export"]).out, before, "an import is whole or not at all");
 }
+
+#[test]
+fn a_question_is_shown_before_its_answer_is_read() {
+    let home = Home::new();
+    let script = home.write(
+        "ask.lua",
+        r#"
+        io.write("Delete 3 profiles? [y/N] ")
+        local answer = io.read()
+        io.stdout:write("Really? ")
+        for line in io.lines() do
+          answer = answer .. line
+          break
+        end
+        io.write("Sure? ")
+        print(answer .. io.stdin:read("n"))
+        "#,
+    );
+    let mut child = home
+        .command(&["run", script.to_str().expect("UTF-8")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let (mut input, mut output) =
+        (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    for (question, answer) in
+        [("Delete 3 profiles? [y/N] ", "y\n"), ("Really? ", "es\n"), ("Sure? ", "1\n")]
+    {
+        // Waits for ever if the question is not shown.
+        let mut shown = vec![0; question.len()];
+        output.read_exact(&mut shown).expect("the question");
+        assert_eq!(String::from_utf8_lossy(&shown), question);
+        input.write_all(answer.as_bytes()).expect("it reads");
+    }
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(rest, "yes1\n");
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn what_is_flushed_is_shown_at_once() {
+    let home = Home::new();
+    for code in [
+        "io.write('one') io.flush() io.read()",
+        "io.write('one') io.stdout:flush() io.read()",
+        "io.stdout:setvbuf('no') io.write('one') time.sleep('1h')",
+        "io.stdout:setvbuf('line') io.write('on', 'e\\n') while true do end",
+    ] {
+        let mut child =
+            home.command(&["-e", code]).stdin(Stdio::piped()).spawn().expect("the program starts");
+        let mut shown = [0; 3];
+        child.stdout.take().expect("a pipe").read_exact(&mut shown).expect("what was written");
+        assert_eq!(&shown, b"one", "{code}");
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+    }
+}
+
+#[test]
+fn an_exit_can_close_the_variables_of_the_script() {
+    let home = Home::new();
+    let closing = "local x <close> = setmetatable({}, { __close = function() \
+                   print(iam.profiles.get('worker').name) end })";
+    for (exit, printed) in [
+        ("os.exit(3, true)", "worker\n"),
+        ("os.exit(3)", ""),
+        ("coroutine.wrap(function() os.exit(3, true) end)()", "worker\n"),
+        ("task.spawn(function() os.exit(3, true) end):wait()", "worker\n"),
+        ("pcall(os.exit, 3, true)", "worker\n"),
+    ] {
+        let ran = home.run(&["-e", &format!("{closing} {exit} print('never')")]).ends(3, "");
+        assert_eq!(ran.out, printed, "{exit}");
+    }
+    let failing = "local x <close> = setmetatable({}, { __close = function() error('no') end })";
+    home.run(&["-e", &format!("{failing} os.exit(0, true)")]).ends(1, "no");
+}
+
+#[test]
+fn modules_are_found_without_a_file_and_with_the_marks_of_editors() {
+    let home = Home::new();
+    home.write("marked.lua", "\u{feff}return 'marked'");
+    home.write("script.lua", "#!/usr/bin/env iamlua\nreturn 'script'");
+    home.write("broken.lua", "\u{feff}local x = = 1");
+    let code = "print(require('marked') .. require('script'))";
+    let run = |args: &[&str], input: &str| {
+        let mut child = home
+            .command(args)
+            .current_dir(home.path("."))
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        Ran::from(child.wait_with_output().expect("it ends"))
+    };
+    assert_eq!(run(&["-e", code], "").ends(0, "").out, "markedscript\n");
+    assert_eq!(run(&["run", "-"], code).ends(0, "").out, "markedscript\n");
+    let refused = run(&["-e", "require 'broken'"], "").ends(1, "broken.lua:1:");
+    assert!(refused.err.contains("1 | local x = = 1\n    |           ^"), "{}", refused.err);
+}
