@@ -403,6 +403,8 @@ function Work:finish()
   if self.failure then
     error(self.failure, 0)
   end
+  -- So that `report(bulk.map(…))` does not take it for options.
+  host.bulk_results[result] = true
   return result
 end
 
@@ -442,7 +444,7 @@ end
 ---@return bulk.Result
 ---@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): R[], bulk.Result
 function bulk.map(source, options, f)
-  local results = { n = 0 }
+  local results = setmetatable({ n = 0 }, host.array_meta)
   local work = new_work("bulk.map", source, options, f, function(at, value)
     results[at] = value
   end)

@@ -193,6 +193,10 @@ end
 ---@return string
 function csv.encode(rows, options)
   local name = "csv.encode"
+  if options ~= nil and host.bulk_results[options] then
+    options = nil
+  end
+  rows = host.without_holes(rows)
   options = host.check_options(name, options, { "columns", "header", "separator" })
   if type(rows) ~= "table" then
     host.fail("argument", name .. ": the rows must be an array of tables, got " .. type(rows))

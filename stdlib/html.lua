@@ -64,12 +64,19 @@ for _, name in ipairs {
   VOID[name] = true
 end
 
--- Elements whose content is not escaped by browsers.
-local UNSAFE = { script = true, style = true, noscript = true, iframe = true, template = true }
+-- Elements whose content is not escaped by browsers, that show other documents, or that change
+-- attributes.
+local UNSAFE = {}
+local REFUSED = "script style noscript iframe template object embed applet frame frameset portal "
+  .. "plaintext xmp animate animatemotion animatetransform set base link meta"
+for name in string.gmatch(REFUSED, "%a+") do
+  UNSAFE[name] = true
+end
 
 -- Attributes with an address, which could be a program.
 local ADDRESSES = { href = true, src = true, action = true, formaction = true, data = true }
 ADDRESSES["xlink:href"], ADDRESSES.poster, ADDRESSES.cite = true, true, true
+ADDRESSES.background, ADDRESSES.ping = true, true
 
 local SCHEMES = { http = true, https = true, mailto = true }
 

@@ -27,6 +27,9 @@ json.null = host.null
 ---@param options? json.Options
 ---@return string
 function json.encode(value, options)
+  if options ~= nil and host.bulk_results[options] then
+    options = nil
+  end
   options = host.check_options("json.encode", options, { "pretty" })
   if options.pretty ~= nil and type(options.pretty) ~= "boolean" then
     host.fail("argument", "json.encode: pretty must be true or false, got " .. type(options.pretty))

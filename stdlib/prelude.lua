@@ -274,6 +274,32 @@ function host.check_options(name, options, known)
   return options
 end
 
+-- Results of bulk work, which a script may hand on with the values that it was called for.
+host.bulk_results = with_metatable({}, { __mode = "k" })
+
+-- Array without its holes, if it counts its items in `n` as the results of `bulk.map` do.
+function host.without_holes(list)
+  local n = type(list) == "table" and rawget(list, "n")
+  if math_type(n) ~= "integer" then
+    return list
+  end
+  local is_array, all = getmetatable(list) == host.array_meta, {}
+  for key in next, list do
+    if math_type(key) == "integer" and key >= 1 and key <= n then
+      is_array = true
+    elseif key ~= "n" then
+      return list
+    end
+  end
+  if not is_array then
+    return list
+  end
+  for i = 1, n do
+    all[#all + 1] = rawget(list, i)
+  end
+  return all
+end
+
 -- Returns true if a value can be called: a function, or an iterator that is a table.
 function host.is_callable(value)
   local meta = getmetatable(value)
@@ -562,9 +588,9 @@ io = {
   --- Writes text and numbers on standard output, or on the file that was chosen with `io.output`.
   ---@param ... string|number
   ---@return file*
-  write = host.c_function("write", stdout, host.raise_write_failure, function(...)
+  write = host.c_function("write", stdout, host.raise_write_failure, library("write", function(...)
     return default_output:write(...)
-  end),
+  end)),
   --- Reads from standard input, or from the file that was chosen with `io.input`, as in plain Lua.
   --- What was written before is shown first.
   ---@param ... string|integer formats, such as `"l"` for a line and `"a"` for all; default `"l"`

@@ -780,6 +780,10 @@ report.format = host.format
 
 local function call(_, rows, options)
   local name = "report"
+  if options ~= nil and host.bulk_results[options] then
+    options = nil
+  end
+  rows = host.without_holes(rows)
   options = host.check_options(name, options, OPTIONS)
   local group = options.group
   check(

@@ -1002,6 +1002,13 @@ local function grant_files(manifest, given)
           "remove it, or choose another name"
         )
       end
+      local folder = match(path, "^(.*)/[^/]*$")
+      if folder and folder ~= "" and not host.is_folder(folder) then
+        wrong_usage(
+          param.flag .. ": there is no folder " .. visible(folder),
+          "make it, or choose another"
+        )
+      end
       host.grant("write", path)
     end
   end
@@ -1062,11 +1069,35 @@ local function shown_parameters(manifest, values)
   return shown, secrets, suspected, plain
 end
 
+-- Refuses a default path that the script must not use, before it has changed anything.
+local function check_default_files(manifest, given, values)
+  for _, name in ipairs(manifest.names) do
+    local param, path = manifest.params[name], values[name]
+    local access = param.type == "file" and "read" or param.type == "new_file" and "write"
+    if access and path and not given[name] then
+      local shown = visible(path)
+      if not host.is_granted(access, path) then
+        wrong_usage(
+          param.flag .. ": the script may not " .. access .. " its default, " .. shown,
+          "name it: " .. param.flag .. "=" .. shown .. "; only named files are allowed by themselves"
+        )
+      elseif access == "write" and host.is_file(path) then
+        wrong_usage(
+          param.flag .. ": " .. shown .. " is there already",
+          "remove it, or choose another name"
+        )
+      end
+    end
+  end
+end
+
 local function declare(_, given)
+  host.set_wrong_manifest(true)
   local manifest = manifest_of(given)
   if host.is_declared then
     wrong("the script has declared itself already", "one script is one runbook")
   end
+  host.set_wrong_manifest(false)
   host.is_declared = true
   if host.declare(manifest) then
     exit(0)
@@ -1082,6 +1113,7 @@ local function declare(_, given)
   host.limit(manifest.allow, manifest.max_changes, manifest.timeout)
   grant_files(manifest, named)
   ask_for_permissions(manifest)
+  check_default_files(manifest, named, values)
   return guarded(manifest, values)
 end
 

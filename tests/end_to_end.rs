@@ -702,6 +702,20 @@ fn an_exit_can_close_the_variables_of_the_script() {
         let ran = home.run(&["-e", &format!("{closing} {exit} print('never')")]).ends(3, "");
         assert_eq!(ran.out, printed, "{exit}");
     }
+    // A script that runs beneath a wait in place cannot be closed. It ends all the same, and
+    // nothing catches that.
+    for exit in [
+        "local t = task.spawn(function() time.sleep(0.01) os.exit(3, true) end) \
+         table.sort({ 3, 2, 1 }, function(a, b) t:wait() return a < b end)",
+        "pcall(table.sort, { 3, 2, 1 }, function(a, b) \
+         coroutine.wrap(function() os.exit(3, true) end)() return a < b end)",
+        "local t = task.spawn(function() time.sleep(0.01) os.exit(3, true) end) \
+         print(setmetatable({}, { __tostring = function() t:wait() return 'x' end }))",
+        "local y <close> = setmetatable({}, { __close = function() \
+         task.spawn(function() os.exit(3, true) end):wait() end }) os.exit(4, true)",
+    ] {
+        home.run(&["-e", &format!("{closing} {exit} print('never')")]).ends(3, "");
+    }
     let failing = "local x <close> = setmetatable({}, { __close = function() error('no') end })";
     home.run(&["-e", &format!("{failing} os.exit(0, true)")]).ends(1, "no");
 }
@@ -727,4 +741,33 @@ fn modules_are_found_without_a_file_and_with_the_marks_of_editors() {
     assert_eq!(run(&["run", "-"], code).ends(0, "").out, "markedscript\n");
     let refused = run(&["-e", "require 'broken'"], "").ends(1, "broken.lua:1:");
     assert!(refused.err.contains("1 | local x = = 1\n    |           ^"), "{}", refused.err);
+}
+
+#[test]
+fn require_stays_within_memory_and_says_nothing_about_files_elsewhere() {
+    let home = Home::new();
+    home.write("w/x.lua", "return 1");
+    let run = |code: &str| {
+        let mut command = home.command(&["-e", code, "--max-memory", "16MB", "--timeout", "20s"]);
+        Ran::from(command.current_dir(home.path("w")).output().expect("it runs"))
+    };
+    // Paths of gigabytes.
+    run("package.path = ('?'):rep(50000) require(('a'):rep(50000))").ends(1, "not found");
+    let there = run("package.path = '/etc/?' require 'passwd'").ends(4, "--allow-read=/etc");
+    let gone = run("package.path = '/etc/?' require 'gone'").ends(4, "--allow-read=/etc");
+    assert_eq!(there.err.replace("passwd", "gone"), gone.err);
+    run("package.path = '../?.lua;./?.lua' assert(require 'x' == 1)").ends(0, "");
+    let large = std::fs::File::create(home.path("w/large.lua")).expect("a file");
+    large.set_len(1 << 36).expect("a file with a hole");
+    run("require 'large'").ends(1, "larger than 32 MiB");
+}
+
+#[test]
+fn a_new_file_needs_its_folder_before_anything_is_done() {
+    let home = Home::new();
+    let code = "local p = runbook { params = { page = { type = 'new_file' } } } print('never')";
+    let script = home.write("book.lua", code);
+    let script = script.to_str().expect("UTF-8");
+    let ran = home.run(&["run", script, "--page", "/nowhere/x.html"]);
+    assert_eq!(ran.ends(2, "there is no folder /nowhere").out, "");
 }

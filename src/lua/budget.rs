@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::Lua;
 
@@ -25,19 +26,58 @@ pub struct MemoryBudget {
     max: usize,
     session: Arc<Session>,
     canceller: Canceller,
+    /// Bytes that calls in progress hold.
+    reserved: Arc<AtomicUsize>,
+}
+
+/// Bytes that a call in progress holds, until this is dropped.
+pub struct Reservation {
+    reserved: Arc<AtomicUsize>,
+    bytes: usize,
+    /// Maximum of all reservations together.
+    most: usize,
+}
+
+impl Reservation {
+    /// Reserves more; false if too little is left.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.reserved.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.most
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl MemoryBudget {
     /// Memory limit of that many bytes.
     pub fn new(max: usize, session: Arc<Session>, canceller: Canceller) -> Self {
-        Self { max, session, canceller }
+        Self { max, session, canceller, reserved: Arc::default() }
     }
 
-    /// Number of bytes that are left; the recorded plan counts as used.
+    /// Reserves bytes for a call in progress, which can reserve more on other threads.
+    ///
+    /// # Errors
+    /// The error of a script that holds too much.
+    pub fn reserve(lua: &Lua, bytes: usize) -> Result<Reservation> {
+        Self::check(lua, bytes)?;
+        let left = Self::left(lua);
+        let memory = lua.app_data_ref::<Self>();
+        let reserved = memory.map(|memory| Arc::clone(&memory.reserved)).unwrap_or_default();
+        let most = left.saturating_add(reserved.load(Ordering::Relaxed));
+        reserved.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Reservation { reserved, bytes, most })
+    }
+
+    /// Number of bytes that are left; the recorded plan and calls in progress count as used.
     pub fn left(lua: &Lua) -> usize {
         let memory = lua.app_data_ref::<Self>();
         memory.map_or(usize::MAX, |memory| {
-            memory.max.saturating_sub(lua.used_memory() + memory.session.held_bytes())
+            let reserved = memory.reserved.load(Ordering::Relaxed);
+            memory.max.saturating_sub(lua.used_memory() + memory.session.held_bytes() + reserved)
         })
     }
 

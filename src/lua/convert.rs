@@ -370,7 +370,10 @@ pub fn error_to_lua(lua: &Lua, error: &Error) -> mlua::Result<Table> {
 /// Uncaught error, which the prelude has converted to the form of [`error_to_lua`].
 pub fn error_from_lua(value: &LuaValue) -> Error {
     let LuaValue::Table(table) = value else {
-        return Error::new(Kind::Script, format!("the script raised a {}", value.type_name()));
+        return Error::new(
+            Kind::Script,
+            format!("the script raised a value of type {}", value.type_name()),
+        );
     };
     let text = |key: &str| {
         let value: mlua::Result<Option<mlua::LuaString>> = table.raw_get(key);
@@ -382,7 +385,16 @@ pub fn error_from_lua(value: &LuaValue) -> Error {
     let place = text("where").filter(|place| !message.starts_with(place) && kind != Kind::Usage);
     let mut error = Error::new(kind, message);
     error.place = place.map(String::into_boxed_str);
-    error.hints.extend(text("hint").iter().flat_map(|hint| hint.lines()).map(str::to_owned));
+    for line in text("hint").iter().flat_map(|hint| hint.lines()).filter(|line| !line.is_empty()) {
+        match error.hints.last_mut() {
+            // Lines of a block, such as that of a syntax error, are indented.
+            Some(block) if line.starts_with("  ") && block.starts_with('\n') => {
+                block.extend(["\n", line]);
+            }
+            _ if line.starts_with("  ") => error.hints.push(format!("\n{line}")),
+            _ => error.hints.push(line.to_owned()),
+        }
+    }
     error.traceback = text("traceback").map(String::into_boxed_str);
     if let Some(operation) = text("operation") {
         error.aws = Some(Box::new(AwsDetail {
@@ -569,14 +581,19 @@ fn json_table(lua: &Lua, table: &Table, walk: &Walk<'_>, depth: usize) -> Result
     let marked = table.metatable().is_some_and(|meta| {
         lua.named_registry_value::<Table>(ARRAY_META).is_ok_and(|array| array == meta)
     });
+    // Arrays that count their items in `n`, such as results of `bulk.map`, can have holes.
+    let counted: Option<i64> = table.raw_get("n").unwrap_or_default();
+    let counted = counted.and_then(|n| usize::try_from(n).ok()).filter(|n| *n >= length);
     if length > 0 || marked {
         let mut count = 0;
+        let whole = counted.unwrap_or(length);
         for pair in table.pairs::<LuaValue, LuaValue>() {
             let (key, _) = pair.map_err(lua_error)?;
             match key {
-                LuaValue::Integer(at) if at >= 1 && at.unsigned_abs() <= length as u64 => {
+                LuaValue::Integer(at) if at >= 1 && at.unsigned_abs() <= whole as u64 => {
                     count += 1;
                 }
+                LuaValue::String(key) if key == "n" && counted.is_some() => {}
                 // A page of a listing is an array with the position of the next page.
                 LuaValue::String(key) if key == "marker" || key == "is_truncated" => {}
                 _ => {
@@ -586,10 +603,10 @@ fn json_table(lua: &Lua, table: &Table, walk: &Walk<'_>, depth: usize) -> Result
                 }
             }
         }
-        if count != length {
+        if counted.is_none() && count != length {
             return Err(Error::argument("JSON has no array with holes; put json.null there"));
         }
-        return (1..=length)
+        return (1..=whole)
             .map(|at| {
                 let item: LuaValue = table.raw_get(at).map_err(lua_error)?;
                 json_nested(lua, &item, walk, depth + 1)

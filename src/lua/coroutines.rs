@@ -20,14 +20,22 @@ use super::driver;
 
 /// Source of the address under which the registry holds the function that waits in place.
 static BLOCK: u8 = 0;
+/// Source of the address under which the registry holds the function that ends the script.
+static EXIT: u8 = 1;
 
 /// Content of the extra space of a coroutine that the driver resumes.
 const OWNED: usize = 1;
 
-/// Replaces the functions of the table `coroutine`. `block` waits for a handle in place.
-pub(super) fn install(lua: &Lua, library: &Table, block: Function) -> mlua::Result<()> {
+/// Replaces the functions of the table `coroutine`. `block` waits for a handle in place, `exit`
+/// ends the script with a code.
+pub(super) fn install(
+    lua: &Lua,
+    library: &Table,
+    block: Function,
+    exit: Function,
+) -> mlua::Result<()> {
     // SAFETY: a state is created with a copy of the main state's extra space, which nothing else
-    // uses. The functions follow Lua's protocol, and find `block` in the registry.
+    // uses. The functions follow Lua's protocol, and find `block` and `exit` in the registry.
     unsafe {
         lua.exec_raw::<()>((), |state| {
             ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD);
@@ -35,7 +43,8 @@ pub(super) fn install(lua: &Lua, library: &Table, block: Function) -> mlua::Resu
             set_mark(state, 0);
             ffi::lua_pop(state, 1);
         })?;
-        lua.exec_raw::<()>(block, |state| {
+        lua.exec_raw::<()>((block, exit), |state| {
+            ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, (&raw const EXIT).cast());
             ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, (&raw const BLOCK).cast());
         })?;
         for (name, function) in [
@@ -57,6 +66,12 @@ pub(super) fn install(lua: &Lua, library: &Table, block: Function) -> mlua::Resu
 pub(super) fn own(thread: &Thread) {
     // SAFETY: the state is live while the thread is.
     unsafe { set_mark(thread.state(), OWNED) };
+}
+
+/// Check for a coroutine that has yielded and is not being closed.
+pub(super) fn is_suspended(thread: &Thread) -> bool {
+    // SAFETY: the state is live while the thread is.
+    unsafe { ffi::lua_status(thread.state()) == ffi::LUA_YIELD }
 }
 
 /// Closes the variables with `<close>` of a suspended coroutine. Returns the error of one of them,
@@ -181,10 +196,17 @@ unsafe fn advance(state: *mut lua_State, co: *mut lua_State, mut count: c_int) -
                 ffi::lua_xmove(co, state, 2);
                 return Advance::Waits;
             }
-            ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, (&raw const BLOCK).cast());
+            let is_exit = ffi::lua_touserdata(co, -2) == driver::exit_marker().0;
+            let function = if is_exit { &raw const EXIT } else { &raw const BLOCK };
+            ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, function.cast());
             ffi::lua_pushvalue(co, -1);
             ffi::lua_xmove(co, state, 1);
             ffi::lua_call(state, 1, 0);
+            if is_exit {
+                // The stop arrives before the next instruction of Lua.
+                ffi::lua_pushlightuserdata(state, cancel::stopped().0);
+                ffi::lua_error(state);
+            }
             count = 0;
         }
     }

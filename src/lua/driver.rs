@@ -82,6 +82,8 @@ pub struct Driver {
     before_sleep: Box<dyn Fn()>,
     /// Coroutine of the script itself, while it runs.
     main: RefCell<Option<Thread>>,
+    /// Error of a variable with `<close>` that was closed by an exit.
+    closing_failure: RefCell<Option<LuaValue>>,
 }
 
 /// Sources of the addresses that markers are.
@@ -127,6 +129,7 @@ impl Driver {
             idle: Cell::new(0),
             before_sleep,
             main: RefCell::default(),
+            closing_failure: RefCell::default(),
         }
     }
 
@@ -264,6 +267,11 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes the error of a variable with `<close>` that was closed by an exit.
+    pub fn take_closing_failure(&self) -> Option<LuaValue> {
+        self.closing_failure.borrow_mut().take()
+    }
+
     /// Clears the state of an earlier run.
     pub fn reset(&self) {
         self.pending.borrow_mut().clear();
@@ -298,7 +306,7 @@ impl Driver {
     ) -> mlua::Result<Option<MultiValue>> {
         let _attached = self.canceller.attach();
         let mut returned = None;
-        if let Resumed::Ended(values) | Resumed::Failed(values) = self.resume(lua, main, args)? {
+        if let Resumed::Ended(values) = self.resume(lua, main, args)? {
             returned = Some(values);
         }
         loop {
@@ -313,10 +321,10 @@ impl Driver {
             let next = self.ready.borrow_mut().pop_front().filter(|_| !has_failed);
             if let Some((thread, args)) = next {
                 let is_main = thread == *main;
-                match self.resume(lua, &thread, args)? {
-                    Resumed::Ended(values) if is_main => returned = Some(values),
-                    Resumed::Failed(values) => returned = Some(values),
-                    Resumed::Ended(_) | Resumed::Waits => {}
+                if let Resumed::Ended(values) = self.resume(lua, &thread, args)?
+                    && is_main
+                {
+                    returned = Some(values);
                 }
                 continue;
             }
@@ -377,6 +385,8 @@ impl Driver {
     /// Closes the variables with `<close>` of the main coroutine, and ends the script.
     fn close_and_exit(&self, lua: &Lua, code: i64) -> mlua::Result<Resumed> {
         let main = self.main.borrow().clone();
+        // While it runs beneath a wait in place, or is being closed, nothing can close it.
+        let main = main.filter(coroutines::is_suspended);
         let failure = main.map_or(Ok(LuaValue::Nil), |main| {
             let _entered = Entered::new(main.state());
             coroutines::close_thread(lua, &main)
@@ -390,8 +400,7 @@ impl Driver {
                 }
                 other => other,
             };
-            let values = MultiValue::from_iter([LuaValue::Boolean(false), failure]);
-            return Ok(Resumed::Failed(values));
+            *self.closing_failure.borrow_mut() = Some(failure);
         }
         self.canceller.stop(Stop::Exit(u8::try_from(code).unwrap_or(1)));
         Ok(Resumed::Waits)
@@ -433,8 +442,6 @@ impl Driver {
 enum Resumed {
     /// Values that it has returned.
     Ended(MultiValue),
-    /// A variable with `<close>` has raised while the script ended: false and the error.
-    Failed(MultiValue),
     /// Wait, or a stop.
     Waits,
 }

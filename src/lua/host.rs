@@ -1,9 +1,10 @@
 //! Host functions for the prelude and the modules of `stdlib/`. Scripts do not see this table.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(super) struct Host {
     pub timers: RefCell<Vec<Timer>>,
     /// Presence of another default output than standard output.
     pub is_output_redirected: Cell<bool>,
+    /// Failure of the script's manifest, which says more than that its options are not declared.
+    pub has_wrong_manifest: Cell<bool>,
     /// Error of the last failed write of a C function.
     pub write_failure: RefCell<Option<Error>>,
     /// Texts of the chunks that scripts consist of, for hints.
@@ -260,7 +263,13 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     for name in ["yield", "isyieldable"] {
         table.set(name, coroutine.get::<Function>(name)?)?;
     }
-    coroutines::install(lua, &coroutine, block.clone())?;
+    let shared = Rc::clone(host);
+    let exit = lua.create_function(move |_, code: u8| {
+        shared.setup.borrow().canceller.stop(Stop::Exit(code));
+        Ok(())
+    })?;
+    coroutines::install(lua, &coroutine, block.clone(), exit.clone())?;
+    table.set("exit", exit)?;
     table.set("block", block)?;
     let shared = Rc::clone(host);
     let spawn = lua.create_function(move |lua, (thread, args): (Thread, MultiValue)| {
@@ -284,12 +293,6 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     let shared = Rc::clone(host);
     let now = lua.create_function(move |_, ()| Ok(shared.setup.borrow().clock.milliseconds()))?;
     table.set("now", now)?;
-    let shared = Rc::clone(host);
-    let exit = lua.create_function(move |_, code: u8| {
-        shared.setup.borrow().canceller.stop(Stop::Exit(code));
-        Ok(())
-    })?;
-    table.set("exit", exit)?;
     let shared = Rc::clone(host);
     let end_by_task = lua.create_function(move |_, ()| {
         shared.setup.borrow().canceller.stop(Stop::TaskFailed);
@@ -501,6 +504,12 @@ fn standard_files(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -
         })?;
         Ok(LuaValue::Nil)
     })?;
+    let shared = Rc::clone(host);
+    let wrong = lua.create_function(move |_, is_wrong: bool| {
+        shared.has_wrong_manifest.set(is_wrong);
+        Ok(())
+    })?;
+    table.set("set_wrong_manifest", wrong)?;
     add(lua, host, fallible, "raise_write_failure", |_, host, _| {
         host.write_failure.borrow_mut().take().map_or(Ok(LuaValue::Nil), Err)
     })
@@ -757,6 +766,14 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(LuaValue::Boolean(host.setup.borrow().permissions.covers(access, &what)))
     })?;
     // Writing to a pipe or device loses nothing. A dangling link counts as an existing name.
+    add(lua, host, fallible, "is_folder", |_, host, args| {
+        let given = text_arg(&args, 0, "the path")?;
+        let path = Path::new(&given);
+        let resolved = sandbox::resolve(path).unwrap_or_else(|_| path.to_owned());
+        // A fake machine has every folder.
+        let is_fake = hiding(&host.setup.borrow(), Access::Write, &resolved).is_some();
+        Ok(LuaValue::Boolean(is_fake || path.is_dir()))
+    })?;
     add(lua, host, fallible, "is_file", |_, host, args| {
         let given = text_arg(&args, 0, "the path")?;
         let path = Path::new(&given);
@@ -903,6 +920,11 @@ fn hints(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("missing_module", lua.create_function(module)?)
 }
 
+/// Maximum length of a path in bytes.
+const MAX_PATH: usize = 4096;
+/// Maximum size of a module in bytes, as for a script.
+const MAX_MODULE: u64 = 32 << 20;
+
 /// File of a module: the first that exists of those that the templates of `package.path` give in
 /// the script's folder. A file outside of it needs permission to read.
 fn find_module(
@@ -920,9 +942,29 @@ fn find_module(
     }
     let Some(folder) = setup.folder.as_deref() else { return Ok(None) };
     let relative = name.replace('.', "/");
+    let mut outside = None;
     for template in templates.split(';').filter(|template| template.contains('?')) {
+        if setup.canceller.reason().is_some() {
+            return Err(Error::new(Kind::Script, "stopped"));
+        }
         let template = template.strip_prefix("./").unwrap_or(template);
+        let marks = template.matches('?').count();
+        if template.len() + marks.saturating_mul(relative.len()) > MAX_PATH {
+            continue;
+        }
         let path = folder.join(template.replace('?', &relative));
+        let leads_out = path.strip_prefix(folder).map_or(true, |inner| {
+            inner.components().any(|part| !matches!(part, Component::Normal(_)))
+        });
+        if leads_out {
+            // Nothing is said about a file that the script may not read.
+            let is_allowed = sandbox::resolve(&path)
+                .is_ok_and(|real| setup.permissions.covers_path(Access::Read, &real));
+            if !is_allowed {
+                outside = path.parent().map(Path::to_owned).or(outside);
+                continue;
+            }
+        }
         let content = sandbox::resolve(&path).and_then(|path| planned(setup).planned(&path));
         let content = content.ok().flatten();
         if content.is_none() && !path.is_file() {
@@ -941,11 +983,31 @@ fn find_module(
             return Err(Error::new(Kind::Permission, refusal)
                 .hint(format!("allow it with {}", Access::Read.flag(&folder))));
         }
-        let source = std::fs::read(content.as_ref().unwrap_or(&real)).map_err(failed)?;
+        let file = File::open(content.as_ref().unwrap_or(&real)).map_err(failed)?;
+        let mut source = Vec::new();
+        file.take(MAX_MODULE + 1).read_to_end(&mut source).map_err(failed)?;
+        if source.len() as u64 > MAX_MODULE {
+            let problem = format!(
+                "require {name:?}: {} is larger than {} MiB, the most for a module",
+                path.display(),
+                MAX_MODULE >> 20
+            );
+            return Err(Error::new(Kind::Script, problem));
+        }
         if content.is_none() {
             setup.seen.found(&path, Fingerprint::content(&source));
         }
         return Ok(Some((path, source)));
     }
-    Ok(None)
+    match outside {
+        Some(folder) => {
+            let problem = format!("require {name:?}: it is not in the script's folder");
+            let folder = folder.display().to_string();
+            Err(Error::new(Kind::Permission, problem).hint(format!(
+                "package.path names {folder} too: allow it with {}",
+                Access::Read.flag(&folder)
+            )))
+        }
+        None => Ok(None),
+    }
 }

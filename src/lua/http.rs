@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
 use url::Url;
 
-use super::budget::{MAX_READ, MemoryBudget};
+use super::budget::{self, MAX_READ, MemoryBudget, Reservation};
 use super::fakes::FakeAnswer;
 use super::host::{Host, add, handle_arg, internal, planned, text_arg};
 use super::sandbox::{Access, Permissions};
@@ -46,12 +46,19 @@ const HARMLESS_HEADERS: [&str; 3] = ["accept", "accept-language", "user-agent"];
 
 /// Body of an answer, which a script takes when the answer is there.
 #[derive(Clone, Default)]
-struct Body(Arc<Mutex<Vec<u8>>>);
+struct Body(Arc<Mutex<Received>>);
+
+/// Bytes of an answer, which count as memory of the script.
+#[derive(Default)]
+struct Received {
+    bytes: Vec<u8>,
+    reservation: Option<Reservation>,
+}
 
 impl UserData for Body {}
 
 impl Body {
-    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn received(&self) -> MutexGuard<'_, Received> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,8 +93,9 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
         };
         let body = Body::default();
         let to = body.clone();
-        let (is_write, permissions) = (!request.is_read(), setup.permissions.clone());
-        let handle = host.driver.start(lua, is_write, async move {
+        let permissions = setup.permissions.clone();
+        // Not awaited when the script stops: it changes nothing in the account.
+        let handle = host.driver.start(lua, false, async move {
             let timeout = request.timeout;
             let place = shown(&request.url);
             let name = request.name.clone();
@@ -97,7 +105,7 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
                 Err(Error::new(Kind::Connection, problem)
                     .hint("timeout = … waits longer; it is in seconds"))
             })?;
-            *to.bytes() = answer.body;
+            *to.received() = answer.body;
             Ok(Value::Record(vec![
                 ("status", Value::Int(answer.status.into())),
                 ("url", Value::Str(answer.url)),
@@ -114,8 +122,8 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
     })?;
     add(lua, host, fallible, "http_body", |lua, _, args| {
         let body = handle_arg(&args, 0)?.borrow::<Body>().map_err(|error| internal(&error))?;
-        let bytes = std::mem::take(&mut *body.bytes());
-        lua.create_string(bytes).map(LuaValue::String).map_err(|error| internal(&error))
+        let received = std::mem::take(&mut *body.received());
+        lua.create_string(received.bytes).map(LuaValue::String).map_err(|error| internal(&error))
     })
 }
 
@@ -167,6 +175,8 @@ struct Request {
     timeout: Duration,
     /// Maximum size of the answer.
     most: usize,
+    /// Memory for the answer.
+    reservation: Option<Reservation>,
 }
 
 /// Answer of a server.
@@ -174,7 +184,7 @@ struct Answer {
     status: u16,
     url: String,
     headers: BTreeMap<String, Value>,
-    body: Vec<u8>,
+    body: Received,
 }
 
 impl Request {
@@ -231,7 +241,8 @@ impl Request {
             .filter(|timeout| !timeout.is_zero())
             .ok_or_else(|| refused("timeout must be a time above zero".into()))?;
         let most = MAX_READ.min(MemoryBudget::left(lua) / 2);
-        Ok(Self { name, method, url, headers, body, timeout, most })
+        let reservation = Some(MemoryBudget::reserve(lua, body.as_ref().map_or(0, Vec::len))?);
+        Ok(Self { name, method, url, headers, body, timeout, most, reservation })
     }
 
     /// Check for a method that changes nothing.
@@ -279,7 +290,7 @@ impl Request {
         Ok(())
     }
 
-    async fn send_once(&self, network: &Network, permissions: &Permissions) -> Result<Answer> {
+    async fn send_once(&mut self, network: &Network, permissions: &Permissions) -> Result<Answer> {
         if let Some(fakes) = &permissions.fakes {
             let body = self.body.as_deref();
             let fake = fakes.request(&self.method, &self.url, &self.headers, body)?;
@@ -291,6 +302,7 @@ impl Request {
                     .into_iter()
                     .map(|(key, value)| (key.to_ascii_lowercase(), Value::Str(value)));
                 let (url, body) = (self.url.to_string(), body.into_bytes());
+                let body = Received { bytes: body, reservation: None };
                 return Ok(Answer { status, url, headers: headers.collect(), body });
             }
         }
@@ -305,17 +317,25 @@ impl Request {
                 _ => {}
             }
         }
-        let body = Limited::new(answer.into_body(), self.most).collect().await;
-        let body = body.map_err(|error| {
-            let place = shown(&self.url);
-            let why = if error.is::<LengthLimitError>() {
-                format!("the answer of {place} is larger than {} MiB", self.most >> 20)
-            } else {
-                format!("the answer of {place} was cut off: {error}")
-            };
-            self.error(Kind::Connection, &why)
-        })?;
-        let body = body.to_bytes().to_vec();
+        let (mut incoming, mut body) = (answer.into_body(), Received::default());
+        body.reservation = self.reservation.take();
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| {
+                let why = format!("the answer of {} was cut off: {error}", shown(&self.url));
+                self.error(Kind::Connection, &why)
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if body.bytes.len() + data.len() > self.most {
+                let (place, most) = (shown(&self.url), self.most >> 20);
+                let why = format!("the answer of {place} is larger than {most} MiB");
+                return Err(self.error(Kind::Connection, &why));
+            }
+            // Twice: here, and as a text of Lua.
+            if body.reservation.as_mut().is_some_and(|held| !held.grow(2 * data.len())) {
+                return Err(budget::not_enough());
+            }
+            body.bytes.extend_from_slice(&data);
+        }
         Ok(Answer { status, url: self.url.to_string(), headers, body })
     }
 
@@ -431,6 +451,7 @@ mod tests {
             body: None,
             timeout: Duration::from_secs(1),
             most: 1,
+            reservation: None,
         };
         for (from, to, kept) in [
             ("https://a/x", "/y", 3),

@@ -298,6 +298,7 @@ impl Vm {
             opening: RefCell::default(),
             timers: RefCell::default(),
             is_output_redirected: Cell::default(),
+            has_wrong_manifest: Cell::default(),
             write_failure: RefCell::default(),
             sources: RefCell::default(),
         });
@@ -380,8 +381,12 @@ impl Vm {
     pub(crate) fn check_claimed(&self, ending: Result<Ending>) -> Result<Ending> {
         let from_outside =
             |error: &Error| matches!(error.kind, Kind::Interrupted | Kind::Timeout | Kind::Bug);
+        let says_more = |error: &Error| {
+            from_outside(error)
+                || (self.host.has_wrong_manifest.get() && error.kind == Kind::Argument)
+        };
         match self.host.check_arguments() {
-            Err(error) if !ending.as_ref().is_err_and(from_outside) => Err(error),
+            Err(error) if !ending.as_ref().is_err_and(says_more) => Err(error),
             _ => ending,
         }
     }
@@ -416,6 +421,10 @@ impl Vm {
             self.report_stopped();
             if stop == Stop::TaskFailed {
                 self.failed_task()?;
+            }
+            if let Some(failure) = self.host.driver.take_closing_failure() {
+                *raised = failure;
+                return Err(convert::error_from_lua(raised));
             }
             return stopped(stop);
         }

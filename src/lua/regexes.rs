@@ -10,7 +10,7 @@ use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use tokio::sync::oneshot;
 use wildmatch::WildMatch;
 
-use super::budget::{self, MemoryBudget};
+use super::budget::{self, MemoryBudget, Reservation};
 use super::cancel::Canceller;
 use super::convert;
 use super::host::{Host, add, internal, text_arg};
@@ -155,17 +155,19 @@ fn find(
     let search =
         Search { regex, most, positions: MemoryBudget::left(lua) / POSITION_BYTES, canceller };
     if text.len() <= MAX_IN_PLACE {
-        let found = search.run(&text)?;
+        let found = search.run(&text, MemoryBudget::reserve(lua, 0)?)?;
         return convert::to_lua(lua, &found).map_err(|error| internal(&error));
     }
-    MemoryBudget::check(lua, text.len())?;
+    // The text, its copy in Lua's memory apart, and about as many positions as it has bytes.
+    let reservation = MemoryBudget::reserve(lua, text.len())?;
     let text = text.to_vec();
     let (sender, result) = oneshot::channel();
     std::thread::Builder::new()
         .name("iamlua-regex".into())
         .spawn(move || {
             // The script may have ended.
-            let _ = sender.send(search.run(&text));
+            let found = search.run(&text, reservation);
+            let _ = sender.send(found);
         })
         .map_err(|error| Error::io("cannot start a thread for the search", error))?;
     let gone = |_| Error::new(Kind::Bug, "the thread of the search ended in an unexpected way");
@@ -187,7 +189,7 @@ impl Search {
     /// Record of the matches: `names` has the names of the groups, empty for those without, and
     /// `at` the beginning and the end of each match and of each of its groups, as `string.sub`
     /// takes them. The beginning of a group that is not in the match is 0.
-    fn run(&self, text: &[u8]) -> Result<Value> {
+    fn run(&self, text: &[u8], mut held: Reservation) -> Result<Value> {
         let names = self.regex.capture_names().skip(1);
         let names = names.map(|name| Value::Str(name.unwrap_or_default().to_owned())).collect();
         let mut places = self.regex.capture_locations();
@@ -207,7 +209,8 @@ impl Search {
             from = next.end();
             last_end = Some(next.end());
             add_positions(&places, &mut at);
-            if at.len() > self.positions {
+            let added = 2 * places.len() * POSITION_BYTES;
+            if at.len() > self.positions || !held.grow(added) {
                 return Err(budget::not_enough());
             }
             found += 1;

@@ -13,7 +13,7 @@ fn a_script_runs_again_when_what_it_depends_on_is_something_else() {
     desk.write("params.txt", "x");
     desk.write(
         "a.lua",
-        "print('ran', require('lib.m'), io.open('params.txt'):read('a'), pcall(require, 'later'))",
+        "print('ran', require('lib.m'), io.open('params.txt'):read('a'), (select(2, pcall(require, 'later'))))",
     );
     let watching = Watching::new(desk, &["a.lua", "--allow-read"]);
     watching.has_run(1);
@@ -51,7 +51,7 @@ fn folders_may_be_moved_and_files_be_gone_for_a_while() {
     let desk = Desk::new();
     desk.write("now/m.lua", "return 'one'");
     desk.write("next/m.lua", "return 'two'");
-    desk.write("a.lua", "print(require('now.m'))");
+    desk.write("a.lua", "print((require('now.m')))");
     let watching = Watching::new(desk, &["a.lua"]);
     watching.has_run(1);
     fs::rename(watching.path("now"), watching.path("old")).expect("a rename");
@@ -99,7 +99,7 @@ fn what_a_script_writes_itself_does_not_start_it_again() {
 fn a_broken_script_is_reported_and_runs_when_it_is_mended() {
     let desk = Desk::new();
     desk.write("m.lua", "return {");
-    desk.write("a.lua", "print(require('m'))");
+    desk.write("a.lua", "print((require('m')))");
     let watching = Watching::new(desk, &["a.lua"]);
     watching.has_run(1);
     watching.says("a.lua: failed after");
@@ -110,7 +110,7 @@ fn a_broken_script_is_reported_and_runs_when_it_is_mended() {
 }
 
 const RUNBOOK: &str =
-    "runbook { description = 'x', allow = {} }\nprint('NAME ran', require('shared'))";
+    "runbook { description = 'x', allow = {} }\nprint('NAME ran', (require('shared')))";
 
 #[test]
 fn the_runbooks_of_a_folder_run_each_on_its_own() {

@@ -84,7 +84,7 @@ fn every_burst_of_saves_ends_with_a_run_of_what_was_saved_last() {
     fs::create_dir(desk.path("lib")).expect("a folder");
     let file = desk.path("lib/value.lua");
     repository(&file);
-    desk.write("a.lua", "print(require('lib.value'))");
+    desk.write("a.lua", "print((require('lib.value')))");
     // Longer than any pause within a burst, also on a busy machine.
     let watching = Watching::new(desk, &["a.lua", "--debounce", "300ms"]);
     watching.has_run(1);
