@@ -595,7 +595,7 @@ io = {
   --- What was written before is shown first.
   ---@param ... string|integer formats, such as `"l"` for a line and `"a"` for all; default `"l"`
   ---@return any ...
-  read = host.c_function("read", native_read),
+  read = host.c_function("read", native_read, input),
   --- Iterates over the lines of a file, which it closes at the end, or of standard input.
   ---@param path? string without it standard input
   ---@param ... string|integer formats, as in `io.read`

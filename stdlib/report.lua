@@ -10,8 +10,8 @@
 --- report(iam.profiles.each(), { columns = { "name", "role", owner } })
 --- ```
 ---
---- Numbers can be drawn as bars, and rows can be grouped, one table per group. In the other formats
---- these are plain columns:
+--- In a table, `bar = true` draws the numbers of a column as bars, and `group` makes one table per
+--- value of a column. Other formats have plain columns.
 ---
 --- ```lua
 --- report({
@@ -21,7 +21,8 @@
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
 ---
---- Results can go to a file, in the format of its ending, and `html` makes a page of them:
+--- `file` writes the results to a file, in the format of its ending. `html` is such a format, which
+--- `--output` does not have: a page.
 ---
 --- ```lua --allow-write=/tmp
 --- report(iam.profiles.each(), { file = "/tmp/iamlua-doc-profiles.html", title = "Profiles" })

@@ -54,8 +54,8 @@ end
 -- Upper bound on the values that are shown.
 local MAX_VALUES = 5000
 
-local function inspect(value, width)
-  return require("inspect")(value, { width = width, most = MAX_VALUES })
+local function inspect(value, width, most)
+  return require("inspect")(value, { width = width, most = most or MAX_VALUES })
 end
 
 local function wrong(problem, hint)
@@ -589,6 +589,36 @@ function Expectation:to_be_greater_than(limit)
 end
 
 -- Asserts that a text or table has, or lacks, a part.
+-- Number of elements of an array that are shown, and more values than fit into a short text.
+local MAX_ELEMENTS, MANY = 5, 50
+
+-- Value on one short line.
+local function brief(value)
+  local text, is_cut = inspect(value, LONG, MANY), false
+  if #text > SHORT then
+    text, is_cut = sub(text, 1, utf8_offset(text, 0, SHORT) - 1), true
+  end
+  return gsub(text, "\n *", " ") .. (is_cut and "…" or "")
+end
+
+-- Sentence about an array: whole if it is short, else with its first elements below.
+local function about_array(value, predicate)
+  local text = inspect(value, nil, MANY)
+  if is_short(text) then
+    return "expected " .. text .. predicate
+  end
+  local count = #value
+  local what = "an array of " .. count .. (count == 1 and " element" or " elements")
+  local lines = { "expected " .. what .. predicate .. "; it has" }
+  for at = 1, count < MAX_ELEMENTS and count or MAX_ELEMENTS do
+    lines[at + 1] = "[" .. at .. "] " .. brief(value[at])
+  end
+  if count > MAX_ELEMENTS then
+    lines[#lines + 1] = "and " .. count - MAX_ELEMENTS .. " more"
+  end
+  return concat(lines, "\n  ")
+end
+
 local function judge_part(self, is_so, verb, part)
   judge(self, is_so, function()
     return "expected " .. shown(self.value) .. " to " .. verb .. " " .. shown(part)
@@ -627,7 +657,18 @@ function Expectation:to_contain(part)
   else
     wrong("to_contain: is for texts and arrays, got " .. shown(value))
   end
-  judge_part(self, is_so, "contain", part)
+  if type(value) == "string" then
+    return judge_part(self, is_so, "contain", part)
+  end
+  judge(self, is_so, function()
+    local message = about_array(value, " to contain " .. brief(part))
+    local hint = type(value[1]) == "table"
+        and "an element must be equal as a whole; expect(list[1]):to_have { … } compares fields"
+      or nil
+    return message, hint
+  end, function()
+    return about_array(value, " not to contain " .. brief(part))
+  end)
 end
 
 --- Expects text that matches a Lua pattern, anywhere in it.

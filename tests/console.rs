@@ -2,7 +2,9 @@
 //! by page, on a local account and on an endpoint that stands for AWS.
 //!
 //! A fence can say `exit=4`, the exit code of all commands in it. Commands of other programs are
-//! left out. Lua blocks that begin with `-- NAME.lua` are files beside which the commands run.
+//! left out. Lua blocks that begin with `-- NAME.lua` are files beside which the commands run, and
+//! so are blocks with the fence `csv NAME.csv`. With `shown` in its fence, a block shows lines that
+//! its commands print.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -148,6 +150,11 @@ impl Desk {
         let shown = path.strip_prefix(root()).expect("a page").display().to_string();
         let (mut ran, mut failed) = (0, Vec::new());
         for fence in fences(&read(path)) {
+            if let [language, name, ..] = &fence.words[..]
+                && language == "csv"
+            {
+                self.home.write(&format!("work/{name}"), &fence.text);
+            }
             let name = fence.text.lines().next().and_then(|line| line.strip_prefix("-- "));
             if fence.words.first().is_some_and(|word| word == "lua")
                 && let Some(name) =
@@ -160,6 +167,7 @@ impl Desk {
             }
             let code = fence.words.iter().find_map(|word| word.strip_prefix("exit="));
             let code: i32 = code.map_or(0, |code| code.parse().expect("an exit code"));
+            let mut printed = String::new();
             for command in commands(&fence) {
                 // What stays in the background ends with its test.
                 if command.trim_end().ends_with('&') {
@@ -172,8 +180,17 @@ impl Desk {
                 let command = runnable(&command);
                 let end = self.run(&command);
                 ran += 1;
-                if end.code != Some(code) {
+                let lists_nothing = command.contains("schedule --list")
+                    && ["there are no jobs", "(broken)"].iter().any(|text| end.out.contains(text));
+                if end.code != Some(code) || lists_nothing {
                     failed.push(format!("{shown}:{}: {command}\n{end:?}", fence.line));
+                }
+                printed.extend([end.out, end.err]);
+            }
+            if fence.words.iter().any(|word| word == "shown") {
+                let lines = fence.text.lines().filter(|line| !line.starts_with("$ "));
+                for line in lines.filter(|line| !printed.lines().any(|other| other == *line)) {
+                    failed.push(format!("{shown}:{}: nothing prints {line:?}", fence.line));
                 }
             }
         }

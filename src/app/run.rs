@@ -807,6 +807,11 @@ pub fn confirm(question: &str, yes: bool) -> Option<bool> {
     let question = format!("{question} [y/N] ");
     io::stderr().write_all(&escape::printable(question.as_bytes())).ok()?;
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).ok()?;
+    let read = io::stdin().lock().read_line(&mut answer);
+    if !answer.ends_with('\n') {
+        // Ctrl-D does not end the line of the question.
+        io::stderr().write_all(b"\n").ok()?;
+    }
+    read.ok()?;
     Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -8,10 +8,14 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::run;
+use crate::app::run::quoted;
+use crate::error::{Error, Kind};
 use crate::lua::arguments::{self, PLAN};
+use crate::lua::sandbox::Access;
 
 /// Commands of other programs, with those that iamlua has.
-const OTHER_COMMANDS: [(&[&str], &str); 8] = [
+const OTHER_COMMANDS: [(&[&str], &str); 9] = [
+    (&["lint", "luacheck", "validate", "verify", "vet"], "check"),
     (&["exec", "execute", "start", "lua", "launch", "do"], "run"),
     (&["dry-run", "dryrun", "preview", "diff"], "plan"),
     (&["rollback", "revert"], "undo"),
@@ -37,6 +41,38 @@ const OTHER_WORDS: [(&[&str], &str); 5] = [
     (&["destroy", "delete"], "a script deletes profiles; `iamlua undo RUN` undoes a run"),
 ];
 
+/// Options of other programs for one command, with what to do.
+const OTHER_OPTIONS: [(&str, &[&str], &str); 5] = [
+    ("check", &["--sarif"], "did you mean '--output sarif'?"),
+    (
+        "check",
+        &["-q", "--quiet", "--silent", "-s"],
+        "only findings are printed, and the exit code is 1 if one is an error",
+    ),
+    (
+        "check",
+        &["--fix", "--write", "-w"],
+        "iamlua check changes no files; many findings say what to write",
+    ),
+    ("test", &["--junit", "--junit-xml"], "did you mean '--output junit'?"),
+    ("test", &["--tap"], "did you mean '--output tap'?"),
+];
+
+/// Arguments that are required, with how to find their values.
+const REQUIRED: [(&[&str], &str, &str); 3] = [
+    (
+        &["undo", "redo", "runs"],
+        "<RUN>",
+        "`last` is the latest run; `iamlua runs` lists all of them",
+    ),
+    (
+        &["schedule"],
+        "<RUN>",
+        "`last` is the latest run; `iamlua schedule history` lists all of them",
+    ),
+    (&["apply", "show"], "<PLAN>", "`iamlua plan SCRIPT -o FILE` makes a plan"),
+];
+
 /// Inserts `run` before a script that stands where a command belongs: a `.lua` file, or a path.
 pub fn script_first(mut args: Vec<OsString>, command: &clap::Command) -> Vec<OsString> {
     let words = args.get(1..).unwrap_or_default();
@@ -58,10 +94,40 @@ pub fn script_first(mut args: Vec<OsString>, command: &clap::Command) -> Vec<OsS
 /// Adds what is meant to an error of the command line.
 pub fn explain(error: &mut clap::Error, args: &[OsString], command: &clap::Command) {
     match error.kind() {
-        ErrorKind::InvalidSubcommand => of_command(error),
+        ErrorKind::InvalidSubcommand => of_command(error, args),
         ErrorKind::UnknownArgument => of_option(error, args, command),
+        ErrorKind::ArgumentConflict => of_conflict(error, args),
+        ErrorKind::MissingRequiredArgument => of_missing(error, args),
         _ => {}
     }
+}
+
+/// Adds what is meant to the error of a command: a value of `--allow-…` after a blank is taken for
+/// a script or for an argument of one.
+pub fn explain_run(mut error: Error, args: &[OsString]) -> Error {
+    if error.kind != Kind::Usage {
+        return error;
+    }
+    let is_named = |word: &str| {
+        let words = error.message.split_whitespace();
+        let mut words = words.map(|word| word.trim_end_matches([',', ':']));
+        words.any(|other| other == word) || error.message.contains(&format!("{word:?}"))
+    };
+    if let Some(advice) = advice_for_grant(args, is_named) {
+        error.hints = vec![advice];
+    }
+    error
+}
+
+/// Advice for a word behind a permission without a value, if it is the one that is meant.
+fn advice_for_grant(args: &[OsString], is_meant: impl Fn(&str) -> bool) -> Option<String> {
+    let words: Vec<_> = args.iter().take_while(|arg| *arg != "--").collect();
+    words.windows(2).find_map(|pair| {
+        let (flag, word) = (pair[0].to_str()?, pair[1].to_str()?);
+        let is_grant = Access::ALL.iter().any(|access| access.flag("") == format!("{flag}="));
+        let word = (is_grant && !word.starts_with('-') && is_meant(word)).then(|| quoted(word))?;
+        Some(format!("write {flag}={word}; a word after a blank is another argument"))
+    })
 }
 
 fn given(error: &clap::Error, kind: ContextKind) -> Option<String> {
@@ -76,8 +142,31 @@ fn tip(error: &mut clap::Error, tips: &[String]) {
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
 }
 
-fn of_command(error: &mut clap::Error) {
+fn of_missing(error: &mut clap::Error, args: &[OsString]) {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return };
+    let advice = REQUIRED.iter().find(|(commands, name, _)| {
+        let is_command = |arg: &OsString| commands.iter().any(|command| arg == command);
+        missing.iter().any(|other| other == name) && args.get(1).is_some_and(is_command)
+    });
+    if let Some((_, _, advice)) = advice {
+        tip(error, &[(*advice).to_owned()]);
+    }
+}
+
+/// A word after `-e CODE --allow-…` is taken for a command.
+fn of_conflict(error: &mut clap::Error, args: &[OsString]) {
     let Some(word) = given(error, ContextKind::InvalidSubcommand) else { return };
+    if let Some(advice) = advice_for_grant(args, |other| other == word) {
+        tip(error, &[advice]);
+    }
+}
+
+fn of_command(error: &mut clap::Error, args: &[OsString]) {
+    let Some(word) = given(error, ContextKind::InvalidSubcommand) else { return };
+    if let Some(advice) = advice_for_grant(args, |other| other == word) {
+        error.remove(ContextKind::SuggestedSubcommand);
+        return tip(error, &[advice]);
+    }
     let other = OTHER_COMMANDS.iter().find(|(names, _)| names.contains(&word.as_str()));
     if let Some((_, own)) = other {
         let own = ContextValue::Strings(vec![(*own).to_owned()]);
@@ -93,6 +182,14 @@ fn of_command(error: &mut clap::Error) {
 
 fn of_option(error: &mut clap::Error, args: &[OsString], command: &clap::Command) {
     let Some(option) = given(error, ContextKind::InvalidArg) else { return };
+    if let Some(advice) = advice_for_grant(args, |other| other == option) {
+        error.remove(ContextKind::SuggestedArg);
+        return tip(error, &[advice]);
+    }
+    if option.starts_with('-') {
+        // No command here takes a value that begins so.
+        error.remove(ContextKind::Suggested);
+    }
     let mut command = command;
     for word in args.iter().skip(1).filter_map(|word| word.to_str()) {
         match command.find_subcommand(word) {
@@ -108,6 +205,18 @@ fn of_option(error: &mut clap::Error, args: &[OsString], command: &clap::Command
     if arguments::is_dry_run(name) && !has("--plan") && has("--apply") {
         error.remove(ContextKind::SuggestedArg);
         return tip(error, &["without --apply nothing is changed".to_owned()]);
+    }
+    let of_other = OTHER_OPTIONS
+        .iter()
+        .find(|(own, names, _)| *own == command.get_name() && names.contains(&name));
+    if let Some((_, _, advice)) = of_other {
+        error.remove(ContextKind::SuggestedArg);
+        return tip(error, &[(*advice).to_owned()]);
+    }
+    let takes_code = matches!(command.get_name(), "iamlua" | "run");
+    if takes_code && matches!(name, "-c" | "--code" | "--command" | "--eval") {
+        error.remove(ContextKind::SuggestedArg);
+        return tip(error, &["`iamlua -e CODE` runs code".to_owned()]);
     }
     if name == "-v" && command.get_name() == "iamlua" {
         return tip(error, &["did you mean '--version'?".to_owned()]);

@@ -178,7 +178,7 @@ pub fn main() -> ExitCode {
         .var(shell::COMPLETE_VARIABLE)
         .complete();
     let args: Vec<OsString> = std::env::args_os().collect();
-    let cli = match parse(args) {
+    let cli = match parse(args.clone()) {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
@@ -187,6 +187,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
+            let error = mistakes::explain_run(error, &args);
             terminal::tell(&error);
             ExitCode::from(error.kind.exit_code())
         }

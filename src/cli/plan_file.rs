@@ -42,7 +42,20 @@ impl PlanFile {
 
     /// Parses the plan.
     pub fn plan(&self) -> Result<Plan> {
+        if self.is_script() {
+            let word = self.word();
+            let refused = format!("{} is a script, not a plan", self.name());
+            return Err(Error::new(Kind::Refused, refused).hint(format!(
+                "`iamlua plan {word} -o FILE` makes a plan of it, and `iamlua run {word}` runs it"
+            )));
+        }
         Plan::from_file(&self.name(), &String::from_utf8_lossy(&self.content))
+    }
+
+    /// Returns true for a file that is named like a script and is no JSON.
+    fn is_script(&self) -> bool {
+        let is_lua = self.path.extension().is_some_and(|ending| ending == "lua");
+        is_lua && !self.content.trim_ascii_start().starts_with(b"{")
     }
 
     /// SHA-256 of the file, as `sha256sum` prints it.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Item, items};
+use super::{Item, ItemKind, items};
 use crate::spec;
 
 /// Result of a search.
@@ -23,6 +23,7 @@ pub enum SearchResult {
 ///    `iam:TagInstanceProfile`
 /// 3. the name, in any case, and of a method also with a dot: `expectation.to_equal`
 /// 4. words, or beginnings of them, that are all in the name or the documentation
+/// 5. modules that are one of several words: `read csv file`
 #[must_use]
 pub fn find(query: &str) -> SearchResult {
     let query = query.trim();
@@ -44,7 +45,19 @@ pub fn find(query: &str) -> SearchResult {
             ref several => return SearchResult::Several(several.to_vec()),
         }
     }
-    SearchResult::Nothing(near(name))
+    match modules_in(query)[..] {
+        [] => SearchResult::Nothing(near(name)),
+        [one] => SearchResult::One(one),
+        ref several => SearchResult::Several(several.to_vec()),
+    }
+}
+
+/// Modules that are one of several words.
+fn modules_in(query: &str) -> Vec<&'static Item> {
+    let words: Vec<_> = query.split_whitespace().filter_map(word).collect();
+    let is_meant =
+        |item: &&Item| item.kind == ItemKind::Module && words.contains(&item.name.to_lowercase());
+    if words.len() < 2 { Vec::new() } else { items().iter().filter(is_meant).collect() }
 }
 
 /// The item whose full name matches, else those whose name ends so.
@@ -152,6 +165,10 @@ fn near(query: &str) -> Vec<&'static str> {
     if !query.contains(char::is_alphabetic) {
         return Vec::new();
     }
+    let in_module = near_in_module(query);
+    if !in_module.is_empty() {
+        return in_module;
+    }
     let query = query.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&query, &word.to_lowercase());
     let mut ranked: Vec<_> = items()
@@ -169,6 +186,26 @@ fn near(query: &str) -> Vec<&'static str> {
     let best = ranked.first().map_or(0, |(distance, _)| *distance);
     let near = ranked.into_iter().filter(|(distance, _)| *distance <= best + 1);
     near.take(3).map(|(_, name)| name).collect()
+}
+
+/// Verbs of other libraries for what `decode` and `encode` do.
+const VERBS: [(&[&str], &str); 2] = [
+    (&["read", "load", "loads", "parse", "open", "deserialize"], "decode"),
+    (&["write", "dump", "dumps", "stringify", "save", "serialize"], "encode"),
+];
+
+/// Name of a module that a name with a wrong end may mean, or else the module itself.
+fn near_in_module(query: &str) -> Vec<&'static str> {
+    let Some((module, end)) = query.rsplit_once(['.', ':']) else { return Vec::new() };
+    let is_module = |item: &&Item| item.kind == ItemKind::Module && item.name == module;
+    let Some(module) = items().iter().find(is_module) else { return Vec::new() };
+    let of_module = || items().iter().filter(|item| item.module == module.name);
+    let names = || of_module().map(|item| item.short_name());
+    let verb = VERBS.iter().find(|(others, _)| others.contains(&end)).map(|(_, own)| *own);
+    let verb = verb.filter(|own| names().any(|name| name == *own));
+    let meant = verb.or_else(|| spec::nearest(end, names()));
+    let item = of_module().find(|item| Some(item.short_name()) == meant).unwrap_or(module);
+    vec![item.name.as_str()]
 }
 
 #[cfg(test)]
@@ -233,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn a_module_is_found_among_words_that_are_not_all_in_a_text() {
+        assert_eq!(one("read csv file"), "csv");
+        assert_eq!(one("how to make an html website"), "html");
+        assert_eq!(several("xyzzyplugh csv json"), ["csv", "json"]);
+        assert!(matches!(find("xyzzyplugh cs"), SearchResult::Nothing(_)));
+    }
+
+    #[test]
     fn a_word_is_found_at_its_beginning_and_first_where_it_is_whole() {
         // "concurrency" contains the first inside; the second is no misspelling of "tagged", which
         // begins with it.
@@ -260,6 +305,14 @@ mod tests {
     fn what_is_not_there_brings_names_that_are_near() {
         let SearchResult::Nothing(near) = find("iam.profiles.tagg") else { panic!("found") };
         assert_eq!(near[0], "iam.profiles.tag");
+        for (name, meant) in [
+            ("csv.read", "csv.decode"),
+            ("json.dumps", "json.encode"),
+            ("csv.decoed", "csv.decode"),
+            ("csv.xyzzy", "csv"),
+        ] {
+            assert_eq!(find(name), SearchResult::Nothing(vec![meant]), "{name}");
+        }
         let SearchResult::Nothing(near) = find("TagInstanceProfle") else { panic!("found") };
         assert_eq!(near[0], "iam.profiles.tag");
         let SearchResult::Nothing(near) = find("tagg") else { panic!("found") };

@@ -110,6 +110,8 @@ pub struct Output {
     pub is_terminal: bool,
     /// Presence of bytes that may not be flushed yet.
     pub is_pending: bool,
+    /// Position after bytes that end no line.
+    pub is_in_line: bool,
 }
 
 /// Moments at which output is flushed, besides the end of a run, a wait and a read of input.
@@ -135,6 +137,17 @@ impl Output {
             is_on_screen: false,
             is_terminal: false,
             is_pending: false,
+            is_in_line: false,
+        }
+    }
+
+    /// Notes that a person has typed a line at the terminal, or else ended the input: Ctrl-D leaves
+    /// the line of the question open.
+    fn answered(&mut self, is_line: bool) {
+        let is_open = std::mem::take(&mut self.is_in_line);
+        if is_open && !is_line && self.is_terminal {
+            // A failure is reported by the next write.
+            let _ = self.write(b"\n").and_then(|()| self.flush());
         }
     }
 
@@ -147,6 +160,9 @@ impl Output {
     /// Writes bytes unchanged.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_pending = true;
+        if let Some(last) = bytes.last() {
+            self.is_in_line = *last != b'\n';
+        }
         self.out.write_all(bytes)?;
         match self.buffering {
             Buffering::None => self.flush(),

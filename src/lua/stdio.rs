@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal};
+use std::ptr;
 use std::rc::Rc;
 use std::slice;
 
@@ -29,7 +30,7 @@ impl UserData for HostReference {}
 /// | `print` | function that raises the failure |
 /// | `write` | standard output, function that raises the failure, function for another output |
 /// | `write_out`, `write_err` | file that is the first argument, function that raises the failure |
-/// | `read` | `io.read` of Lua |
+/// | `read` | `io.read` of Lua, Lua's standard input |
 /// | `read_in` | file that is its first argument, `read` of Lua's files, Lua's standard input |
 /// | `time` | function for a table |
 /// | `next_line` | `read` and `close` of Lua's files, the file, closing at its end, formats |
@@ -250,12 +251,35 @@ unsafe fn call_library(state: *mut lua_State, upvalue: c_int) -> c_int {
     }
 }
 
+/// Notes the answer at a terminal: the first of so many results at the top of the stack.
+///
+/// # Safety
+/// `state` must be that of a function of this file, with these results.
+unsafe fn note_answer(state: *mut lua_State, results: c_int) {
+    if !std::io::stdin().is_terminal() {
+        return;
+    }
+    // SAFETY: looks at a value, and nothing of Rust is borrowed while Lua runs.
+    unsafe {
+        let is_line = results > 0 && ffi::lua_isnil(state, -results) == 0;
+        host(state).output.borrow_mut().answered(is_line);
+    }
+}
+
 /// `io.read`.
 unsafe extern "C-unwind" fn read(state: *mut lua_State) -> c_int {
-    // SAFETY: the third upvalue is a function of Lua's library.
+    // SAFETY: the third upvalue is a function of Lua's library, the fourth its standard input.
     unsafe {
         show_output(state);
-        call_library(state, 3)
+        let results = call_library(state, 3);
+        ffi::luaL_checkstack(state, 1, ptr::null());
+        ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, c"_IO_input".as_ptr());
+        let is_standard = ffi::lua_rawequal(state, -1, ffi::lua_upvalueindex(4)) != 0;
+        ffi::lua_pop(state, 1);
+        if is_standard {
+            note_answer(state, results);
+        }
+        results
     }
 }
 
@@ -267,7 +291,9 @@ unsafe extern "C-unwind" fn read_in(state: *mut lua_State) -> c_int {
         show_output(state);
         ffi::lua_pushvalue(state, ffi::lua_upvalueindex(5));
         ffi::lua_replace(state, 1);
-        call_library(state, 4)
+        let results = call_library(state, 4);
+        note_answer(state, results);
+        results
     }
 }
 

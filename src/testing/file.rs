@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::account::{RunningVm, TestContext};
 use super::captured::Captured;
+use super::find::SUFFIX;
 use super::offers::{Definition, Definitions, Mode, offers};
 use super::{FileReport, Interrupt, Test, TestFailure, TestResult, TestSettings, shown};
 use crate::app::script::{Loaded, Script};
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
+use crate::lua::tokens::{Token, TokenKind, tokens};
 use crate::lua::{Ending, Format, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode as Changes, Session};
 
@@ -239,6 +241,16 @@ pub(super) fn run(
         report.failure = Some(super::find::cannot_read(path, error).into());
         return report;
     }
+    if is_runbook(path) {
+        let name = shown(path);
+        let tests = path.with_extension("").display().to_string() + SUFFIX;
+        report.failure = Some(
+            TestFailure::new("it is a runbook, and has no test")
+                .hint(format!("its tests belong into {}", shown(Path::new(&tests))))
+                .hint(format!("`iamlua run {name}` runs it on the local account")),
+        );
+        return report;
+    }
     let read_anew = || LoadedFile::begin(path, options, runtime, interrupt);
     match list(read_anew(), &mut report.output) {
         Ok(Some((first, definitions))) => {
@@ -255,6 +267,25 @@ pub(super) fn run(
     }
     report.took = began.elapsed();
     report
+}
+
+/// Check for a script that declares a runbook and names no function of tests. A file `*_test.lua`
+/// is none.
+fn is_runbook(path: &Path) -> bool {
+    const OF_TESTS: [&str; 3] = ["it", "describe", "run_runbook"];
+    let is_test = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX));
+    // A pipe can be read once.
+    if is_test || !path.is_file() {
+        return false;
+    }
+    let Ok(loaded) = Loaded::read(&Script::File(path.to_owned())) else { return false };
+    let source = String::from_utf8_lossy(&loaded.source);
+    let tokens = tokens(&source);
+    let has = |name: &str| {
+        let is_it = |token: &Token| token.kind == TokenKind::Name && token.text(&source) == name;
+        tokens.iter().any(is_it)
+    };
+    has("runbook") && !OF_TESTS.into_iter().any(has)
 }
 
 /// Loads the file, and lists its tests; `None` if it was interrupted.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 
 /// Suffix of the names of test files.
-const SUFFIX: &str = "_test.lua";
+pub(super) const SUFFIX: &str = "_test.lua";
 
 /// Finds the test files at paths, in the order of the paths.
 ///

@@ -28,6 +28,10 @@ check = {}
 
 ---@alias check.Shape string|table|fun(value: any): string?
 
+--- Options of `check` and `check.problems`.
+---
+--- With the name `"the file"` a problem reads `the file.profiles[1] is missing`; with `"line 3:"`
+--- it reads `line 3: name is missing`.
 ---@class (exact) check.Options
 ---@field name? string the name of the value, before each place; a colon may be at its end
 ---@field limit? integer the largest number of problems. Default: 20

@@ -8,10 +8,11 @@
 --- lines and CSV are streamed row by row, so memory use does not grow with the listing. A table is
 --- collected first. Without rows the output is `[]`, only the heading, or a note on standard error.
 ---
---- Numbers can be drawn as bars, and rows can be grouped, one table per group. In the other formats
---- these are plain columns:
+--- In a table, `bar = true` draws the numbers of a column as bars, and `group` makes one table per
+--- value of a column. Other formats have plain columns.
 ---
---- Results can go to a file, in the format of its ending, and `html` makes a page of them:
+--- `file` writes the results to a file, in the format of its ending. `html` is such a format, which
+--- `--output` does not have: a page.
 ---
 --- `report.page` makes an HTML page of tables and bars.
 ---

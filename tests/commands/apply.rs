@@ -143,7 +143,7 @@ fn a_file_that_is_not_a_whole_plan_is_refused() {
             "{refused:?}"
         );
     }
-    desk.run(&["apply", "work.lua"]).ends(4, "is not a plan");
+    desk.run(&["apply", "work.lua"]).ends(4, "work.lua is a script, not a plan");
     desk.run(&["apply", "no-such-plan.json"]).ends(2, "no-such-plan.json");
     assert_eq!(desk.account(), before);
     assert!(desk.runs().is_empty());

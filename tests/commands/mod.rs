@@ -14,6 +14,7 @@ mod executions;
 mod journal;
 mod kills;
 mod limits;
+mod mistakes;
 mod operations;
 mod outside;
 mod plan;

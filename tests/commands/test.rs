@@ -111,6 +111,7 @@ fn what_fails_says_why() {
     fails("expect(nil):to_be(false)", "expected false\n    got      nil");
     fails("expect({}):to_be({})", "hint: to_equal compares what is in them");
     fails("expect('text'):to_contain('no')", "expected \"text\" to contain \"no\"");
+    fails("expect({ 1, 2 }):to_contain(3)", "expected { 1, 2 } to contain 3");
     fails(
         "expect({ a = { b = 1 } }):to_have { a = { b = 2 } }",
         "    -     b = 2,\n    +     b = 1,\n",
@@ -852,4 +853,25 @@ fn the_example_of_the_documentation_passes() {
     desk.write("bulk_tag.lua", include_str!("../../scripts/bulk_tag.lua"));
     let ran = desk.run(&["test"]).ends(0, "");
     assert!(ran.out.contains("2 passed"), "{ran:?}");
+}
+
+#[test]
+fn an_array_that_lacks_an_element_is_shown_briefly() {
+    let ran = tests(
+        "it('looks', function()
+           local list = {}
+           for profile in iam.profiles.each() do list[#list + 1] = profile end
+           for i = 1, 300 do list[#list + 1] = { i, ('ä '):rep(1 << 20), list } end
+           expect(list):to_contain('tag')
+         end)
+         it('has one', function() expect({ { ('x'):rep(200) } }):to_contain({}) end)",
+    );
+    let shown = ran.out.lines().skip_while(|line| !line.contains("expected an array"));
+    let shown: Vec<_> = shown.take_while(|line| !line.contains("✗")).collect();
+    assert!(shown[0].ends_with("elements to contain \"tag\"; it has"), "{}", ran.out);
+    assert!(shown[1].contains("[1] {") && shown[1].ends_with('…'), "{}", ran.out);
+    assert!(shown.iter().any(|line| line.ends_with("and 319 more")), "{}", ran.out);
+    assert!(shown.iter().any(|line| line.contains("hint: an element must be")), "{}", ran.out);
+    assert!(shown.len() < 12 && shown.iter().all(|line| line.len() < 200), "{}", ran.out);
+    assert!(ran.out.contains("an array of 1 element to contain {}; it has"), "{}", ran.out);
 }
