@@ -234,7 +234,7 @@ function html.raw(text)
 end
 
 --- Parts of a page.
----@class html.Page
+---@class (exact) html.Page
 ---@field title string the title, and first heading
 ---@field body? any text, elements, and arrays of them
 

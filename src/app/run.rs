@@ -711,6 +711,8 @@ pub struct Inspection {
     pub output: Output,
     /// Receiver of the messages of `log`, if not standard error.
     pub log: Option<Log>,
+    /// Names of options that parameters cannot have.
+    pub reserved: Vec<String>,
     /// Maximum time until the manifest.
     pub timeout: Duration,
     /// Memory limit, in bytes.
@@ -725,6 +727,7 @@ impl Default for Inspection {
             seen: ReadSet::default(),
             output: output(true),
             log: None,
+            reserved: Vec::new(),
             timeout: MANIFEST_TIMEOUT,
             max_memory: 256 << 20,
         }
@@ -760,7 +763,7 @@ pub fn inspect(
         format: Format::Table,
         show: Show::Nothing,
         width: None,
-        reserved: Vec::new(),
+        reserved: inspection.reserved,
         log_level: "error",
         confirm: Box::new(|_| None),
         clock: Clock::Real,

@@ -58,7 +58,10 @@ impl CheckCommand {
                 inputs.extend(found.into_iter().map(Input::File));
             }
         }
-        let report = lint::check(&inputs, &Settings { globals: self.globals })?;
+        let report = lint::check(
+            &inputs,
+            &Settings { globals: self.globals, reserved: super::run::reserved() },
+        )?;
         match self.output {
             CheckFormat::Human => print(&report.text())?,
             CheckFormat::Json => print_json(&report.json())?,

@@ -11,6 +11,7 @@ use super::syntax::{
 };
 use super::types::{self, Shape};
 use crate::docs::{self, ItemKind};
+use crate::lua::mistakes;
 use crate::spec::nearest;
 
 /// Functions that keep nothing of their arguments.
@@ -25,6 +26,11 @@ const PURE: [&str; 10] = [
     "rawlen",
     "tostring",
     "type",
+];
+/// Metamethods of arithmetic.
+const METAMETHODS: [&str; 12] = [
+    "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__idiv", "__band", "__bor", "__bxor",
+    "__shl", "__shr",
 ];
 /// Mark of records that scripts change by keys that are not followed.
 const RECORDS: &str = "(records)";
@@ -88,6 +94,8 @@ pub(super) enum Value<'s> {
     Module(&'s str),
     /// Value of a documented type.
     Typed(Rc<str>),
+    /// Profile from a listing, which has no tags; with its documented type.
+    Untagged(Rc<str>),
     /// Values of a loop over it, by documented types.
     Loop(Rc<[Option<Rc<str>>]>),
     /// Value with no more to it than its shape.
@@ -134,6 +142,8 @@ pub(super) struct Analysis<'s> {
     protected: usize,
     /// Calls of functions of `iam`, by their paths in allow-lists.
     calls: Vec<(&'static str, Span)>,
+    /// Ends of the calls that list profiles without their tags.
+    untagged: HashSet<usize>,
     pub facts: Facts,
 }
 
@@ -156,6 +166,7 @@ pub(super) fn analyze(
         muted: 0,
         protected: 0,
         calls: Vec::new(),
+        untagged: HashSet::new(),
         facts: Facts::default(),
     };
     analysis.facts.fields = tree.assigned.fields.iter().map(|name| (*name).to_owned()).collect();
@@ -250,6 +261,10 @@ impl<'s> Analysis<'s> {
                 let found: Vec<_> =
                     values.iter().map(|value| self.expr(value, Use::Read)).collect();
                 let first = found.into_iter().next().filter(|_| !is_numeric);
+                if let (Some(first), Some(value)) = (&first, values.first()) {
+                    self.check_iterated(first, value);
+                }
+                let is_untagged = values.first().is_some_and(|value| self.is_untagged(value));
                 let types = match first {
                     Some(Value::Loop(types)) => types.to_vec(),
                     Some(Value::Typed(ty)) => vec![items_of(&ty, false)],
@@ -258,7 +273,14 @@ impl<'s> Analysis<'s> {
                 self.scopes.push(HashMap::new());
                 for (at, name) in names.iter().enumerate() {
                     let ty = types.get(at).cloned().flatten();
-                    self.declare(name, ty.map_or(Value::Unknown, Value::Typed));
+                    self.declare(
+                        name,
+                        match ty {
+                            Some(ty) if is_untagged => Value::Untagged(ty),
+                            Some(ty) => Value::Typed(ty),
+                            None => Value::Unknown,
+                        },
+                    );
                 }
                 self.block(body);
                 self.scopes.pop();
@@ -269,6 +291,36 @@ impl<'s> Analysis<'s> {
                 }
             }
         }
+    }
+
+    /// Check for a loop over profiles of a listing without their tags, itself or by `ipairs`.
+    fn is_untagged(&self, value: &Expr<'s>) -> bool {
+        let ExprKind::Chain(_, links) = &value.kind else { return false };
+        let Some(Link::Call(args, _)) = links.last() else { return false };
+        let ends = std::iter::once(value).chain(args).map(|expr| expr.span.end);
+        ends.into_iter().any(|end| self.untagged.contains(&end))
+    }
+
+    /// Checks what a loop calls for each round.
+    fn check_iterated(&mut self, value: &Value<'s>, expr: &Expr<'s>) {
+        let is_page = |ty: &str| {
+            types::entries_of(ty).is_some()
+                || (types::union(ty).len() == 1 && ty.ends_with("[]") && !ty.starts_with("fun("))
+        };
+        let hint = match (&expr.kind, value) {
+            (ExprKind::Table(_), _) => mistakes::LOOP_OVER_TABLE,
+            (_, Value::Typed(ty)) if is_page(ty) => {
+                if ty.starts_with("iam.Profile") {
+                    mistakes::LOOP_OVER_PAGE
+                } else {
+                    mistakes::LOOP_OVER_TABLE
+                }
+            }
+            _ => return,
+        };
+        let message = "a loop calls what stands after `in`, and this is a table";
+        let draft = Draft::error(Rule::NotIterable, expr.span.clone(), message).hint(hint);
+        self.report(draft.unless(Doubt::Field("__call".to_owned())));
     }
 
     /// Target of an assignment.
@@ -372,7 +424,57 @@ impl<'s> Analysis<'s> {
         }
     }
 
+    /// Checks the operands of arithmetic, from left to right: texts that are no numbers.
+    fn check_operands(&mut self, operator: Operator, operands: &[Expr<'s>], values: &[Value<'s>]) {
+        let is_scalar = |value: &Value| match value {
+            Value::Literal(shape) => {
+                !matches!(shape, Shape::Unknown | Shape::Table | Shape::Function)
+            }
+            Value::Typed(ty) => matches!(&**ty, "string" | "integer" | "number" | "boolean"),
+            _ => false,
+        };
+        // Every number has a digit.
+        let is_no_number = |value: &Value| match value {
+            Value::Literal(Shape::Text(Some(text))) => !text.contains(|c: char| c.is_ascii_digit()),
+            _ => false,
+        };
+        let known = values.iter().take_while(|value| is_scalar(value)).count();
+        let Some(at) = values[..known].iter().position(is_no_number).filter(|_| known > 1) else {
+            return;
+        };
+        let message = "this text is no number, so arithmetic with it fails";
+        let draft = Draft::error(Rule::InvalidOperand, operands[at].span.clone(), message);
+        let draft = draft.hint(match operator {
+            Operator::Add => mistakes::ADDED_TEXTS,
+            _ => mistakes::NUMBER_OF_TEXT,
+        });
+        // A script may give texts such operators.
+        self.report(
+            METAMETHODS
+                .iter()
+                .fold(draft, |draft, event| draft.unless(Doubt::Field((*event).to_owned()))),
+        );
+    }
+
+    /// Checks a comparison with nil: functions that return a record or raise an error.
+    fn check_compared(&mut self, operands: &[Expr<'s>]) {
+        for operand in operands {
+            let ExprKind::Chain(_, links) = &operand.kind else { continue };
+            let Some(Link::Call(_, span)) = links.last() else { continue };
+            let called = self.calls.last().filter(|(_, call)| call.end == span.end);
+            let Some((path, _)) = called.filter(|(path, _)| path.ends_with(".get")) else {
+                continue;
+            };
+            let module = path.trim_end_matches(".get");
+            let message = format!("`iam.{path}` never returns nil: it raises an error");
+            let draft = Draft::warning(Rule::ConstantComparison, operand.span.clone(), message);
+            let draft = draft.hint(format!("iam.{module}.find returns nil if there is none"));
+            self.report(draft.unless(Doubt::Field("get".to_owned())));
+        }
+    }
+
     fn operation(&mut self, operator: Operator, operands: &[Expr<'s>], how: Use) -> Value<'s> {
+        let mut values = Vec::with_capacity(operands.len());
         let has_nil = operands.iter().any(|operand| matches!(operand.kind, ExprKind::Nil));
         for (at, operand) in operands.iter().enumerate() {
             let inner = match operator {
@@ -386,6 +488,21 @@ impl<'s> Analysis<'s> {
                 // The result may be any of them.
                 self.hand_on(&value);
             }
+            values.push(value);
+        }
+        if has_nil && operator == Operator::Equality {
+            self.check_compared(operands);
+        }
+        if matches!(operator, Operator::Add | Operator::Other) {
+            self.check_operands(operator, operands, &values);
+        }
+        if operator == Operator::Length
+            && let Some(Value::Typed(ty)) = values.first()
+            && types::is_function(ty)
+        {
+            let message = "this is a function, which has no length";
+            let draft = Draft::error(Rule::InvalidOperand, operands[0].span.clone(), message);
+            self.report(draft.hint(mistakes::LENGTH_OF_FUNCTION));
         }
         match operator {
             Operator::Concat => Value::Literal(Shape::Text(None)),
@@ -395,7 +512,7 @@ impl<'s> Analysis<'s> {
                 Some(ExprKind::Number(Number::Float(_))) => Value::Literal(Shape::Float),
                 _ => Value::Unknown,
             },
-            Operator::Choice | Operator::Other => Value::Unknown,
+            Operator::Choice | Operator::Length | Operator::Add | Operator::Other => Value::Unknown,
         }
     }
 
@@ -439,7 +556,9 @@ impl<'s> Analysis<'s> {
         if self.assigned.contains(name) || self.known_globals.iter().any(|known| known == name) {
             return Value::Unknown;
         }
-        if how == Use::Test {
+        // Scripts test for globals that may be there. Those of other languages never are.
+        let is_test = how == Use::Test && !mistakes::is_foreign_value(name);
+        if is_test {
             self.facts.tested.insert(name.to_owned());
         }
         if let Some(found) = self.names.find(name, true) {
@@ -463,16 +582,24 @@ impl<'s> Analysis<'s> {
             }
             return Value::Library(self.kept(found));
         }
-        if how == Use::Test {
+        if is_test {
             return Value::Unknown;
         }
         let message = format!("there is no global `{name}`");
+        let draft = Draft::of(how.needs_value(), Rule::UndefinedGlobal, span.clone(), message);
         let mut known = self.names.fields("", self.is_test);
         known.extend(self.scopes.iter().flat_map(|scope| scope.keys().copied()));
         known.extend(self.assigned.iter().copied());
         known.sort_unstable();
-        let draft = Draft::of(how.needs_value(), Rule::UndefinedGlobal, span.clone(), message)
-            .near(nearest(name, known));
+        let is_called = how == Use::Call;
+        let after = self.source.get(span.end..).unwrap_or_default();
+        let before_text = after.starts_with(['"', '\'']) || after.starts_with("[[");
+        let draft = if let Some(advice) = mistakes::foreign_global(name, is_called, before_text) {
+            draft.hint(advice)
+        } else {
+            let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
+            draft.near(mistakes::meant_global(name, &known, is_called).as_deref())
+        };
         let draft = draft.unless(Doubt::Global(name.to_owned()));
         self.report(draft.unless(Doubt::Tested(name.to_owned())));
         Value::Unknown
@@ -539,7 +666,7 @@ impl<'s> Analysis<'s> {
     fn field(&mut self, value: &Value<'s>, name: &'s str, span: &Span, how: Use) -> Value<'s> {
         match value {
             Value::Library(table) if self.names.is_table(table) => {
-                self.library_field(table, name, span, how)
+                self.library_field(table, name, span, how, None)
             }
             Value::Params(params) => {
                 if !params.contains(name) {
@@ -565,6 +692,19 @@ impl<'s> Analysis<'s> {
                 Value::Unknown
             }
             Value::Typed(ty) => self.record_field(&Rc::clone(ty), name, span, how),
+            Value::Untagged(ty) => {
+                if name == "tags" && how.needs_value() {
+                    let message = "the tags of a profile from a listing are nil";
+                    let draft = Draft::error(Rule::NeedCheckNil, span.clone(), message);
+                    let draft = draft.hint(mistakes::WITHOUT_TAGS);
+                    self.report(
+                        draft
+                            .unless(Doubt::Field("tags".to_owned()))
+                            .unless(Doubt::Tested(format!("{ty}.tags"))),
+                    );
+                }
+                self.record_field(&Rc::clone(ty), name, span, how)
+            }
             _ => Value::Unknown,
         }
     }
@@ -575,6 +715,7 @@ impl<'s> Analysis<'s> {
         name: &str,
         span: &Span,
         how: Use,
+        hint: Option<String>,
     ) -> Value<'s> {
         let full = format!("{table}.{name}");
         if how == Use::Test {
@@ -587,8 +728,11 @@ impl<'s> Analysis<'s> {
         }
         if how != Use::Test {
             let message = format!("`{table}` has no `{name}`");
+            let fields = self.names.fields(table, self.is_test);
+            let fields: Vec<_> = fields.into_iter().map(str::to_owned).collect();
+            let hint = hint.or_else(|| mistakes::missing_field(table, name, &fields));
             let draft = Draft::of(how.needs_value(), Rule::UndefinedField, span.clone(), message)
-                .near(nearest(name, self.names.fields(table, self.is_test)));
+                .hint(hint.unwrap_or_default());
             let root = table.split('.').next().unwrap_or(table);
             self.report(
                 draft
@@ -606,6 +750,9 @@ impl<'s> Analysis<'s> {
         let Some(class) = types::class_of(ty) else { return Value::Unknown };
         let fields = fields_of(class);
         if let Some(field) = fields.iter().find(|field| field.name == name) {
+            if how == Use::Test {
+                self.facts.tested.insert(format!("{}.{name}", class.name));
+            }
             return Value::Typed(field.ty.as_str().into());
         }
         let is_method = docs::members(&class.name).any(|item| item.short_name() == name);
@@ -613,6 +760,10 @@ impl<'s> Analysis<'s> {
             let message = format!("`{}` has no field `{name}`", class.name);
             let draft = Draft::of(how.needs_value(), Rule::UndefinedField, span.clone(), message)
                 .near(nearest(name, fields.iter().map(|field| field.name.as_str())));
+            let draft = match mistakes::missing_record_field(name) {
+                Some(advice) if class.name.starts_with("iam.") => draft.hint(advice),
+                _ => draft,
+            };
             self.report(
                 draft
                     .unless(Doubt::Field(name.to_owned()))
@@ -654,6 +805,9 @@ impl<'s> Analysis<'s> {
         let values = self.arguments(name, args);
         if let Some(path) = name.strip_prefix("iam.") {
             self.calls.push((path, head.start..span.end));
+            if matches!(path, "profiles.each" | "profiles.list") && is_without_tags(args) {
+                self.untagged.insert(span.end);
+            }
         }
         if self.names.is_unavailable(name) {
             let message = format!("`{name}` always fails: it is not available in scripts");
@@ -786,19 +940,16 @@ impl<'s> Analysis<'s> {
                 self.colon(table, name);
                 Value::Unknown
             }
-            Value::Literal(Shape::Text(_)) => {
-                let full = format!("string.{}", name.text);
-                if self.names.find(&full, false).is_none() {
-                    self.field(
-                        &Value::Library(self.kept("string")),
-                        name.text,
-                        &name.span,
-                        Use::Call,
-                    );
-                }
+            Value::Literal(Shape::Text(_)) => self.text_method(name),
+            Value::Typed(ty) if &**ty == "string" => self.text_method(name),
+            Value::Library("try") => {
+                let message = "`try` is a function, which has no methods";
+                let draft = Draft::error(Rule::ColonCall, name.span.clone(), message);
+                let draft = draft.hint(mistakes::TRY);
+                self.report(draft.unless(Doubt::Replaced("try".to_owned())));
                 Value::Unknown
             }
-            Value::Typed(ty) => self.class_method(&Rc::clone(ty), name),
+            Value::Typed(ty) | Value::Untagged(ty) => self.class_method(&Rc::clone(ty), name),
             Value::Module(_) => self.field(value, name.text, &name.span, Use::Call),
             _ => Value::Unknown,
         };
@@ -808,11 +959,21 @@ impl<'s> Analysis<'s> {
         result
     }
 
+    /// Method of a text.
+    fn text_method(&mut self, name: &Name<'s>) -> Value<'s> {
+        if self.names.find(&format!("string.{}", name.text), false).is_none() {
+            let hint = mistakes::missing_text_method(name.text);
+            let library = self.kept("string");
+            self.library_field(library, name.text, &name.span, Use::Call, hint);
+        }
+        Value::Unknown
+    }
+
     /// Function of a module that is called as a method.
     fn colon(&mut self, table: &'static str, name: &Name<'s>) {
         let full = format!("{table}.{}", name.text);
         if self.names.find(&full, true).is_none() {
-            self.library_field(table, name.text, &name.span, Use::Call);
+            self.library_field(table, name.text, &name.span, Use::Call, None);
         } else if self.names.item(table).is_some_and(|item| item.kind == ItemKind::Module) {
             let is_iam = full.starts_with("iam.");
             let message = format!("`{full}` is called with `:`, which passes `{table}` to it");
@@ -876,6 +1037,17 @@ impl<'s> Analysis<'s> {
         }
         fields.extend(tree.assigned.fields.iter().map(|name| (*name).to_owned()));
         Some(fields)
+    }
+}
+
+/// Check for arguments of a listing that certainly do not ask for the tags.
+fn is_without_tags(args: &[Expr]) -> bool {
+    match args {
+        [] => true,
+        [Expr { kind: ExprKind::Table(items), .. }] => items
+            .iter()
+            .all(|item| matches!(item, Item::Named(name, _) if name.text != "with_tags")),
+        _ => false,
     }
 }
 

@@ -8,6 +8,7 @@ use super::syntax::{Expr, ExprKind, Item, Number, Operator, Span};
 use super::types::{self, Shape};
 use crate::docs;
 use crate::iam::{self, Entry};
+use crate::lua::mistakes;
 use crate::spec::{self, Param, nearest};
 
 impl<'s> Analysis<'s> {
@@ -25,6 +26,14 @@ impl<'s> Analysis<'s> {
             Call { entry, name, args, values, span, drafts: &mut drafts }.check();
         } else if let Some(item) = self.names.item(name).filter(|item| item.is_callable()) {
             check_documented(item, args, values, span, &mut drafts);
+        }
+        if matches!(name, "ipairs" | "pairs")
+            && let (Some(arg), Some(Value::Typed(ty))) = (args.first(), values.first())
+            && types::is_function(ty)
+        {
+            let message = format!("`{name}` takes a table, got a function");
+            let draft = Draft::error(Rule::ParamTypeMismatch, arg.span.clone(), message);
+            drafts.push(draft.hint(mistakes::IPAIRS_OF_ITERATOR));
         }
         let root = name.split('.').next().unwrap_or(name);
         let (table, short) = name.rsplit_once('.').unwrap_or(("", name));
@@ -77,6 +86,11 @@ pub(super) fn shape<'s>(expr: &Expr<'s>) -> Shape<'s> {
     }
 }
 
+/// Check for a function whose text is a duration.
+fn takes_duration(name: &str) -> bool {
+    matches!(name, "time.ago" | "time.after" | "time.sleep")
+}
+
 /// Number of arguments in words.
 fn arguments(count: usize) -> String {
     match count {
@@ -111,6 +125,7 @@ fn check_documented(
     for (param, (arg, value)) in item.params.iter().zip(args.iter().zip(values)) {
         let found = match value {
             Value::Literal(shape) => shape.clone(),
+            Value::Typed(ty) if types::is_function(ty) => Shape::Function,
             _ => shape(arg),
         };
         if param.name == "..." {
@@ -121,6 +136,11 @@ fn check_documented(
             let message = mismatch(&format!("`{}`: {}", item.name, param.name), &param.ty, &found);
             let draft = Draft::warning(Rule::ParamTypeMismatch, arg.span.clone(), message);
             drafts.push(hint_for(draft, &param.ty, &found));
+        } else if let (true, Shape::Text(Some(text))) = (takes_duration(&item.name), &found)
+            && let Err(why) = spec::parse_duration(text)
+        {
+            let message = format!("`{}`: {} {why}", item.name, param.name);
+            drafts.push(Draft::error(Rule::ParamTypeMismatch, arg.span.clone(), message));
         } else if let ExprKind::Table(items) = &arg.kind {
             let owner = Owner { function: &item.name, path: String::new() };
             check_table(items, &param.ty, &owner, &arg.span, drafts);

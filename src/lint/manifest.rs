@@ -153,6 +153,13 @@ impl Manifest {
         drafts
     }
 
+    /// Table of the names of the parameters alone, if those are all that is certain.
+    pub fn only_params(&self) -> Option<String> {
+        let params = self.params.as_ref().filter(|params| !params.is_empty())?;
+        let params: String = params.iter().map(|name| format!("{name} = {{}}, ")).collect();
+        Some(format!("{{ params = {{ {params} }} }}"))
+    }
+
     /// Finding for the error with which the runbook refuses the manifest.
     pub fn refused(&self, message: &str, hints: &[String]) -> Draft {
         let message = message.strip_prefix("runbook: ").unwrap_or(message);

@@ -12,11 +12,10 @@ use super::names::{Names, names};
 use super::report::Report;
 use super::suppression::Suppressions;
 use super::syntax;
-use crate::app::run;
+use crate::app::run::{self, Inspection};
 use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
-use crate::lua::sandbox::Permissions;
-use crate::lua::{self, SyntaxError};
+use crate::lua::{self, SyntaxError, mistakes};
 use crate::spec::nearest;
 
 /// Suffix of the names of test files.
@@ -48,6 +47,8 @@ pub enum Input {
 pub struct Settings {
     /// Globals that the embedding program defines.
     pub globals: Vec<String>,
+    /// Names of options of the program, which parameters of a runbook cannot have.
+    pub reserved: Vec<String>,
 }
 
 /// Finds the scripts at paths, in the order of the paths.
@@ -193,7 +194,7 @@ impl Project {
             at += 1;
         }
         let checked = self.files.iter().filter(|file| file.is_checked).count();
-        let mut findings = self.findings()?;
+        let mut findings = self.findings(settings)?;
         findings.sort_by(|a, b| {
             (&a.path, a.start, a.severity, a.rule).cmp(&(&b.path, b.start, b.severity, b.rule))
         });
@@ -292,7 +293,7 @@ impl Project {
         groups
     }
 
-    fn findings(&self) -> Result<Vec<Finding>> {
+    fn findings(&self, settings: &Settings) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for group in self.groups() {
             let shared = Shared::of(group.iter().map(|number| &self.files[*number]));
@@ -301,7 +302,8 @@ impl Project {
                 let file = &self.files[number];
                 if file.is_checked {
                     let is_of_test = of_tests.contains(&number);
-                    self.findings_in(number, file, &shared, is_of_test, &mut findings)?;
+                    let facts = (&shared, is_of_test);
+                    self.findings_in(number, file, facts, settings, &mut findings)?;
                 }
             }
         }
@@ -328,8 +330,8 @@ impl Project {
         &self,
         number: usize,
         file: &File,
-        shared: &Shared,
-        is_of_test: bool,
+        (shared, is_of_test): (&Shared, bool),
+        settings: &Settings,
         findings: &mut Vec<Finding>,
     ) -> Result<()> {
         let mut drafts: Vec<Draft> = file.facts.drafts.clone();
@@ -365,10 +367,10 @@ impl Project {
                     && manifest.span.start <= draft.span.start
                     && draft.span.end <= manifest.span.end
             });
-            if let Some(text) = manifest.text.as_ref().filter(|_| !is_wrong) {
-                drafts.extend(
-                    refusal(text)?.map(|error| manifest.refused(&error.message, &error.hints)),
-                );
+            let text = manifest.text.clone().or_else(|| manifest.only_params());
+            if let Some(text) = text.filter(|_| !is_wrong) {
+                let error = refusal(&text, &settings.reserved)?;
+                drafts.extend(error.map(|error| manifest.refused(&error.message, &error.hints)));
             }
         }
         let lines = Lines::of(&file.source);
@@ -457,18 +459,16 @@ fn missing(folders: &[PathBuf], module: &str) -> Draft {
     let file = module.replace('.', "/");
     let message = format!("there is no module `{module}`: no {file}.lua is beside the script");
     let draft = Draft::error(Rule::ModuleNotFound, 0..0, message);
-    let mut known: Vec<String> = crate::stdlib::modules().into_iter().map(str::to_owned).collect();
     let entries = folders.first().and_then(|folder| std::fs::read_dir(folder).ok());
-    known.extend(
-        entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".lua")?.to_owned())),
-    );
+    let files: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".lua")?.to_owned()))
+        .collect();
     // A module may be put there by hand.
     draft
-        .near(nearest(module, known.iter().map(String::as_str)))
+        .hint(mistakes::missing_module(module, &files))
         .unless(Doubt::Field(module.to_owned()))
         .unless(Doubt::Field("path".to_owned()))
         .unless(Doubt::Table("package".to_owned()))
@@ -478,11 +478,13 @@ fn missing(folders: &[PathBuf], module: &str) -> Draft {
 }
 
 /// Error with which the runbook refuses a manifest of constants.
-fn refusal(text: &str) -> Result<Option<Error>> {
+fn refusal(text: &str, reserved: &[String]) -> Result<Option<Error>> {
     let source = format!("runbook {text}").into_bytes();
     let loaded = Loaded { name: "manifest".into(), folder: ".".into(), is_file: false, source };
     let runtime = run::runtime()?;
-    let declared = run::declared(loaded, Permissions::default(), true, runtime.handle());
+    let inspection =
+        Inspection { is_planned: true, reserved: reserved.to_vec(), ..Inspection::default() };
+    let declared = run::inspect(loaded, runtime.handle(), inspection);
     runtime.shutdown_background();
     Ok(declared.err().filter(|error| error.kind == Kind::Argument))
 }
@@ -511,6 +513,7 @@ fn facts_of(
         let width = line[at..].chars().next().map_or(0, char::len_utf8);
         let span = start + at..start + at + width;
         let draft = Draft::error(Rule::SyntaxError, span, error.message);
+        let draft = draft.hint(error.hint.unwrap_or_default());
         let is_too_deep = error.line.is_none() && draft.message.contains("overflow");
         facts.drafts.push(if is_too_deep {
             draft.hint("the script is nested too deeply: Lua allows about 200 levels")

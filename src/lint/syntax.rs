@@ -90,6 +90,10 @@ pub(super) enum Operator {
     Concat,
     /// `-` before a value.
     Minus,
+    /// `#`.
+    Length,
+    /// `+`.
+    Add,
     /// Everything else, whose operands are numbers unless they have metatables.
     Other,
 }
@@ -352,6 +356,7 @@ impl<'s> Lowering<'s> {
                 let operator = match self.text(operator) {
                     "not" => Operator::Not,
                     "-" => Operator::Minus,
+                    "#" => Operator::Length,
                     _ => Operator::Other,
                 };
                 ExprKind::Operation(operator, vec![self.field(node, "operand")?])
@@ -374,6 +379,7 @@ impl<'s> Lowering<'s> {
                 "==" | "~=" => Operator::Equality,
                 "<" | "<=" | ">" | ">=" => Operator::Order,
                 ".." => Operator::Concat,
+                "+" => Operator::Add,
                 _ => Operator::Other,
             })
         };

@@ -156,6 +156,11 @@ pub(super) fn values_of(ty: &str, is_array: bool) -> Option<Cow<'_, str>> {
     found.next().is_none().then_some(first)
 }
 
+/// Check for a type whose values are functions.
+pub(super) fn is_function(ty: &str) -> bool {
+    ty.starts_with("fun(") && union(ty).len() == 1
+}
+
 /// Type of the entries of a class that is an array too: a page of a listing.
 pub(super) fn entries_of(ty: &str) -> Option<&'static str> {
     class_of(ty)?.ty.strip_prefix("{ [integer]: ")?.strip_suffix(" }")

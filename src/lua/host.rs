@@ -913,10 +913,11 @@ fn hints(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     };
     table.set("hint_for", lua.create_function(hint)?)?;
     let missing = |_: &Lua, (module, name, fields): (String, String, Table)| {
-        Ok(mistakes::missing_field(&module, &name, &fields))
+        Ok(mistakes::missing_field(&module, &name, &mistakes::names_in(&fields)))
     };
     table.set("missing_field", lua.create_function(missing)?)?;
-    let module = |_: &Lua, name: LuaString| Ok(mistakes::missing_module(&name.to_string_lossy()));
+    let module =
+        |_: &Lua, name: LuaString| Ok(mistakes::missing_module(&name.to_string_lossy(), &[]));
     table.set("missing_module", lua.create_function(module)?)
 }
 

@@ -18,7 +18,7 @@ mod folders;
 mod host;
 mod http;
 mod manifest;
-mod mistakes;
+pub(crate) mod mistakes;
 pub(crate) mod net;
 mod offers;
 mod open_beneath;

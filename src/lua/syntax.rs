@@ -50,6 +50,8 @@ pub struct SyntaxError {
     pub column: usize,
     /// Message, without the position.
     pub message: String,
+    /// Next step, for a common mistake.
+    pub hint: Option<String>,
 }
 
 /// Checks that Lua compiles a script, within a memory limit in bytes.
@@ -58,8 +60,12 @@ pub struct SyntaxError {
 /// The syntax error.
 pub fn check(source: &[u8], max_memory: usize) -> std::result::Result<(), SyntaxError> {
     const NAME: &str = "script";
-    let failed =
-        |error: mlua::Error| SyntaxError { line: None, column: 0, message: error.to_string() };
+    let failed = |error: mlua::Error| SyntaxError {
+        line: None,
+        column: 0,
+        message: error.to_string(),
+        hint: None,
+    };
     let lua = Lua::new_with(mlua::StdLib::NONE, mlua::LuaOptions::default()).map_err(failed)?;
     lua.set_memory_limit(max_memory).map_err(failed)?;
     let source = without_first_line(source);
@@ -67,15 +73,16 @@ pub fn check(source: &[u8], max_memory: usize) -> std::result::Result<(), Syntax
     let Some((number, token)) = parse(&message, NAME) else {
         let message = message.lines().next().unwrap_or_default();
         let message = message.strip_prefix("runtime error: ").unwrap_or(message).to_owned();
-        return Err(SyntaxError { line: None, column: 0, message });
+        return Err(SyntaxError { line: None, column: 0, message, hint: None });
     };
     let line = line_of(&source, number).unwrap_or_default();
     let offset = token.and_then(|token| column(&lua, &source, NAME, number, token, &message));
     let before = offset.and_then(|at| line.get(..at)).unwrap_or(line.trim_ascii_end());
     let column = String::from_utf8_lossy(before).chars().count();
+    let hint = mistake(&lua, &source, NAME, &message, (number, offset));
     let place = format!("{NAME}:{number}: ");
     let message = message.strip_prefix(&place).unwrap_or(&message).to_owned();
-    Err(SyntaxError { line: Some(number), column, message })
+    Err(SyntaxError { line: Some(number), column, message, hint })
 }
 
 fn line_of(source: &[u8], number: usize) -> Option<&[u8]> {

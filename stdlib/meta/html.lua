@@ -62,7 +62,7 @@ function html.element(name, attributes, ...) end
 function html.raw(text) end
 
 --- Parts of a page.
----@class html.Page
+---@class (exact) html.Page
 ---@field title string the title, and first heading
 ---@field body? any text, elements, and arrays of them
 

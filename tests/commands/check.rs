@@ -31,16 +31,99 @@ const FINDINGS: &[(&str, &[&str])] = &[
     ("for i = 1, 2 do end print(i)", &["warning 1:27 undefined-global"]),
     ("expect(1):to_equal(1)", &["error 1:1 undefined-global in test files only"]),
     ("-- é🦀\nlocal a = 'é🦀' .. prnt('x')", &["error 2:19 undefined-global"]),
+    // Habits of other languages, with the words of a run.
+    ("import csv", &["error 1:8 syntax-error csv is there without `import`"]),
+    ("local x = 1\nif x != 3 then print(x) end", &["error 2:6 syntax-error `~=` means"]),
+    ("def main():\n  print(1)", &["error 1:5 syntax-error a function is written function main"]),
+    ("if x then\nelif y then\nend", &["error 2:6 syntax-error `elif` is written `elseif`"]),
+    ("// a comment", &["error 1:1 syntax-error a comment begins with `--`"]),
+    ("local a = x ? 1 : 2", &["error 1:13 syntax-error Lua has no `a ? b : c`"]),
+    ("local f = (x) => x", &["error 1:15 syntax-error function(x) return … end"]),
+    ("f({ Owner: 'x' })", &["error 1:12 syntax-error a field is written Owner = …"]),
+    ("local t = {}\nprint(len(t))", &["error 2:7 undefined-global #x is the length"]),
+    ("sleep(1)", &["error 1:1 undefined-global time.sleep(\"1s\") waits"]),
+    ("throw('x')", &["error 1:1 undefined-global error(\"text\") raises an error"]),
+    ("raise('x')", &["error 1:1 undefined-global error(\"text\") raises an error"]),
+    ("boto3.client('iam')", &["error 1:1 undefined-global the calls to AWS are in iam"]),
+    ("print(f\"hi {x}\")", &["error 1:7 undefined-global string.format("]),
+    ("print(f'hi')\nfs.f('x')", &["error 1:7", "error 2:4"]),
+    ("try: print('x')", &["error 1:6 colon-call try(f, …)"]),
+    ("log.warning('x')", &["error 1:5 undefined-field it is log.warn"]),
+    ("csv.read('a')", &["error 1:5 undefined-field csv.decode(fs.read(path))"]),
+    ("iam.list_instance_profiles()", &["error 1:5 undefined-field it is iam.profiles.list"]),
+    ("table.append({}, 1)", &["error 1:7 undefined-field table.insert(list, value)"]),
+    ("('a,b'):split(',')", &["error 1:9 undefined-field text.split(s, \",\")"]),
+    (
+        "for p in iam.profiles.each() do p.name:split('-') end",
+        &["error 1:40 undefined-field text.split(s, \",\")"],
+    ),
+    (
+        "for p in iam.profiles.each() do print(p.InstanceProfileName) end",
+        &["warning 1:41 undefined-field InstanceProfileName is AWS's name"],
+    ),
+    (
+        "print(iam.profiles.list().InstanceProfiles)",
+        &["warning 1:27 undefined-field the page is the list itself"],
+    ),
+    ("local socket = require('socket')", &["error 1:24 module-not-found scripts have no sockets"]),
+    ("require('s3')", &["error 1:9 module-not-found `iamlua doc` lists"]),
+    // Values of other languages, which no test makes certain.
+    ("done = True", &["warning 1:8 undefined-global in Lua it is true"]),
+    ("while True do print(1) end", &["warning 1:7 undefined-global in Lua it is true"]),
+    ("if not False then print(1) end", &["warning 1:8 undefined-global in Lua it is false"]),
+    ("if 1 == None then print(1) end", &["warning 1:9 undefined-global in Lua it is nil"]),
+    ("local y = 1 or null", &["warning 1:16 undefined-global in Lua it is nil"]),
+    // What a run refuses too, with its words.
+    (
+        "for p in iam.profiles.each() do print(p.tags.Owner) end",
+        &["error 1:41 need-check-nil with_tags"],
+    ),
+    (
+        "for _, p in ipairs(iam.profiles.list { path_prefix = '/a/' }) do print(p.tags.Owner) end",
+        &["error 1:74 need-check-nil a profile from a listing has no tags"],
+    ),
+    (
+        "for p in iam.profiles.list() do print(p) end",
+        &["error 1:10 not-iterable list() returns one page"],
+    ),
+    (
+        "for i, row in { { name = 'a' } } do print(i, row) end",
+        &["error 1:15 not-iterable ipairs(list)"],
+    ),
+    (
+        "for _, p in ipairs(iam.profiles.each()) do end",
+        &["error 1:20 param-type-mismatch ipairs takes a list"],
+    ),
+    ("print('a' + 'b')", &["error 1:7 invalid-operand .. joins texts"]),
+    ("print(1 + 2 + 'b')", &["error 1:15 invalid-operand + adds numbers"]),
+    ("print('%d of x' % 3)", &["error 1:7 invalid-operand tonumber(text)"]),
+    ("for p in iam.profiles.each() do print('x' + p.name) end", &["error 1:39 invalid-operand"]),
+    ("print(#iam.profiles.each())", &["error 1:8 invalid-operand a function has no length"]),
+    ("time.ago('5x')", &["error 1:10 param-type-mismatch must be a duration such as"]),
+    (
+        "print(html.page { body = 'x' })",
+        &["warning 1:17 missing-fields `html.page`: title is missing"],
+    ),
+    (
+        "if iam.profiles.get('x') == nil then print(1) end",
+        &["warning 1:4 constant-comparison iam.profiles.find returns nil"],
+    ),
     // Fields of the library.
-    ("local t = iam.profile", &["warning 1:15 undefined-field did you mean `profiles`?"]),
-    ("iam.profile.list()", &["error 1:5 undefined-field did you mean `profiles`?"]),
-    ("local p = iam.profiles\np.lst()", &["error 2:3 undefined-field did you mean `list`?"]),
-    ("local tag = iam.profiles.tga", &["warning 1:26 undefined-field did you mean `tag`?"]),
-    ("time.agoo('90d')", &["error 1:6 undefined-field did you mean `ago`?"]),
-    ("string.formt('x')", &["error 1:8 undefined-field did you mean `format`?"]),
-    ("string['formt']('x')", &["error 1:8 undefined-field did you mean `format`?"]),
-    ("('x'):uper()", &["error 1:7 undefined-field did you mean `upper`?"]),
-    ("require('time').agoo('1d')", &["error 1:17 undefined-field did you mean `ago`?"]),
+    ("local t = iam.profile", &["warning 1:15 undefined-field did you mean iam.profiles?"]),
+    ("iam.profile.list()", &["error 1:5 undefined-field did you mean iam.profiles?"]),
+    (
+        "local p = iam.profiles\np.lst()",
+        &["error 2:3 undefined-field did you mean iam.profiles.list?"],
+    ),
+    (
+        "local tag = iam.profiles.tga",
+        &["warning 1:26 undefined-field did you mean iam.profiles.tag?"],
+    ),
+    ("time.agoo('90d')", &["error 1:6 undefined-field did you mean time.ago?"]),
+    ("string.formt('x')", &["error 1:8 undefined-field did you mean string.format?"]),
+    ("string['formt']('x')", &["error 1:8 undefined-field did you mean string.format?"]),
+    ("('x'):uper()", &["error 1:7 undefined-field did you mean string.upper?"]),
+    ("require('time').agoo('1d')", &["error 1:17 undefined-field did you mean time.ago?"]),
     ("local i = iam.connect {}\ni.profiles.lst()", &["error 2:12 undefined-field"]),
     ("local f = function() return bulk.eech end\nprint(f)", &["warning 1:34 undefined-field"]),
     // Records and objects that the library returns.
@@ -158,7 +241,7 @@ const FINDINGS: &[(&str, &[&str])] = &[
     ("runbook { allow = {} }\niam.profiles.list()", &["error 2:1 not-allowed"]),
     // Modules.
     ("require('mising')", &["error 1:9 module-not-found no mising.lua"]),
-    ("require('inspekt')", &["error 1:9 module-not-found did you mean `inspect`?"]),
+    ("require('inspekt')", &["error 1:9 module-not-found did you mean \"inspect\"?"]),
     ("require('mising')\nprnt(1)", &["error 1:9 module-not-found", "error 2:1 undefined-global"]),
 ];
 
@@ -176,6 +259,23 @@ const CLEAN: &[&str] = &[
     "local _ENV = { print = print }\nprint(anything)",
     "setmetatable(_G, { __index = function() return 1 end })\nprint(anything)",
     "if DEBUG then print('x') end",
+    "for p in iam.profiles.each() do if p.tags then print(p.tags.Owner) end end",
+    "for p in iam.profiles.each { with_tags = true } do print(p.tags.Owner) end",
+    "for p in iam.profiles.each(...) do print(p.tags.Owner) end",
+    "for p in iam.profiles.each() do p.tags = {} print(p.tags.Owner) end",
+    "for p in iam.profiles.each() do print((p.tags or {}).Owner) end",
+    "print(iam.profiles.get('x').tags.Owner)",
+    "for _, r in setmetatable({}, { __call = print }) do print(r) end",
+    "for _, p in ipairs(iam.profiles.list()) do print(p.name) end",
+    "local function f(a) return 'x' + a, a + 'x' end\nprint(f, '5' + '0x10', 'inf' .. 1)",
+    "getmetatable('').__add = function(a, b) return a .. b end\nprint('a' + 'b')",
+    "time.ago('1h30m')\ntime.ago(5)",
+    "if iam.profiles.find('x') == nil then print(1) end",
+    "True = true\nwhile True do break end",
+    "local None\nif 1 == None then print(1) end",
+    "function len(x) return #x end\nprint(len('x'))",
+    "function string.split(s) return { s } end\nfor p in iam.profiles.each() do p.name:split() end",
+    "try = { x = print }\ntry:x()",
     "if DEBUG then DEBUG.log() end",
     "local color = COLOR or 'red'\nprint(color)",
     "if OPTION == nil then print(type(OTHER)) end",
@@ -273,6 +373,26 @@ fn each_mistake_is_found_at_its_place() {
 fn split(expected: &str) -> (String, String) {
     let words: Vec<_> = expected.splitn(4, ' ').collect();
     (words[..words.len().min(3)].join(" "), words.get(3).copied().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_parameter_with_the_name_of_an_option_is_refused_as_by_the_run() {
+    let home = Desk::new();
+    for (params, is_refused) in [
+        ("region = { default = 'x' }", true),
+        ("allow_env = { default = 'x' }", true),
+        ("yes = { type = 'boolean' }", true),
+        ("out = { default = 'x' }", true),
+        ("region = { default = os.getenv('R') }", true),
+        ("help = { default = tostring(1) }", true),
+        ("regions = { default = os.getenv('R') }, owner = { default = 'x' }", false),
+    ] {
+        home.write("book.lua", format!("runbook {{ params = {{ {params} }} }}\n"));
+        let ran = home.run(&["check", "book.lua"]);
+        assert_eq!(ran.code, Some(i32::from(is_refused)), "{params}: {}", ran.out);
+        let says = "is an option of iamlua itself [invalid-manifest]";
+        assert_eq!(ran.out.contains(says), is_refused, "{params}: {}", ran.out);
+    }
 }
 
 #[test]

@@ -71,6 +71,38 @@ impl<'a> Code<'a> {
         words.iter().enumerate().all(|(n, word)| self.text(at + n) == *word)
     }
 
+    /// Presence of the name right before a text in the line of the error, as in `f"…"`.
+    pub fn touches_text(&self, name: &str) -> bool {
+        (self.from..self.to).any(|at| {
+            let is_text = |next: &Token| {
+                matches!(next.kind, TokenKind::Text { .. })
+                    && next.at.start == self.tokens[at].at.end
+            };
+            self.text(at) == name && self.tokens.get(at + 1).is_some_and(is_text)
+        })
+    }
+
+    /// Function whose result is indexed at once in the line of the error, as in `find(x).name`;
+    /// `None` if there are several.
+    pub fn indexed_call(&self) -> Option<&'a str> {
+        let is_call =
+            |at: &usize| self.text(*at) == ")" && matches!(self.text(*at + 1), "." | ":" | "[");
+        let mut functions = (self.from..self.to).filter(is_call).map(|close| {
+            let mut depth = 0_usize;
+            let open = (self.from..=close).rev().find(|at| {
+                match self.text(*at) {
+                    ")" => depth += 1,
+                    "(" => depth -= 1,
+                    _ => {}
+                }
+                depth == 0
+            })?;
+            open.checked_sub(1).filter(|at| self.is_name(*at)).map(|at| self.text(at))
+        });
+        let first = functions.next()??;
+        functions.all(|other| other == Some(first)).then_some(first)
+    }
+
     /// Presence of a local or a parameter of that name anywhere in the text.
     pub fn shadows(&self, name: &str) -> bool {
         (1..self.tokens.len()).any(|at| {

@@ -12,6 +12,13 @@ use mlua::{Table, Value as LuaValue};
 
 use crate::{iam, spec, stdlib};
 pub(super) use syntax::{SyntaxProblem, hint as syntax_hint};
+pub use words::{
+    ADDED_TEXTS, IPAIRS_OF_ITERATOR, LENGTH_OF_FUNCTION, LOOP_OVER_PAGE, LOOP_OVER_TABLE,
+    NUMBER_OF_TEXT, TRY, WITHOUT_TAGS,
+};
+
+/// Libraries of Lua. They are not strict, because scripts test for functions of other versions.
+const LIBRARIES: [&str; 8] = ["string", "table", "math", "utf8", "os", "io", "coroutine", "debug"];
 
 /// Upper bound on the text in which a mistake is searched for.
 pub(super) const MAX_SOURCE: usize = 256 << 10;
@@ -82,7 +89,7 @@ impl Sources {
 }
 
 /// Keys of a table that are names.
-fn names_in(table: &Table) -> Vec<String> {
+pub(super) fn names_in(table: &Table) -> Vec<String> {
     let names = table.pairs::<LuaValue, LuaValue>().take(MAX_NAMES).flatten();
     let names = names.filter_map(|(key, _)| match key {
         LuaValue::String(key) => key.to_str().ok().map(|key| key.to_owned()),
@@ -91,13 +98,82 @@ fn names_in(table: &Table) -> Vec<String> {
     names.filter(|name| name.len() <= 40).collect()
 }
 
-/// Hint for a missing field of a module of the program: the function that is meant.
-pub(super) fn missing_field(module: &str, name: &str, fields: &Table) -> Option<String> {
+/// Advice for a global of other languages that scripts do not have. `before_text` is the mark of
+/// one that touches a text, as in `f"…"`.
+pub fn foreign_global(name: &str, is_called: bool, before_text: bool) -> Option<&'static str> {
+    let prefix = if before_text { words::advice(words::TEXT_PREFIXES, name) } else { None };
+    let function = || words::advice(words::FUNCTIONS, name).filter(|_| is_called);
+    prefix
+        .or_else(function)
+        .or_else(|| words::advice(words::VALUES, name))
+        .or_else(|| words::advice(words::GLOBALS, name))
+}
+
+/// Check for a value of another language, such as `None`, which is always nil here.
+pub fn is_foreign_value(name: &str) -> bool {
+    words::advice(words::VALUES, name).is_some()
+}
+
+/// Name that is meant by a global that there is not.
+pub fn meant_global(name: &str, known: &[String], is_called: bool) -> Option<String> {
+    if let Some(near) = near(name, known) {
+        return Some(near.to_owned());
+    }
+    if matches!(name, "profiles" | "roles") {
+        return Some(format!("iam.{name}"));
+    }
+    let module = module_with(name, None).filter(|_| is_called)?;
+    Some(format!("{module}.{name}"))
+}
+
+/// Advice for a method that texts do not have.
+pub fn missing_text_method(name: &str) -> Option<String> {
+    let advice = words::advice(words::TEXT_METHODS, name).map(str::to_owned);
+    advice.or_else(|| {
+        let module = module_with(name, Some("string"))?;
+        Some(format!("did you mean {module}.{name}?"))
+    })
+}
+
+/// Advice for a function that a library of Lua does not have.
+fn missing_function(library: &str, name: &str, functions: &[String]) -> Option<String> {
+    let mut known = words::LIBRARY_FIELDS.iter();
+    let known = known.find(|((of, names), _)| *of == library && names.contains(&name));
+    if let Some((_, advice)) = known {
+        return Some((*advice).to_owned());
+    }
+    if let Some(module) = module_with(name, Some(library)) {
+        return Some(format!("did you mean {module}.{name}?"));
+    }
+    near(name, functions).map(|near| format!("did you mean {library}.{near}?"))
+}
+
+/// Advice for a field that a record of AWS does not have.
+pub fn missing_record_field(name: &str) -> Option<String> {
+    if let Some(own) = words::advice(words::AWS_FIELDS, name) {
+        return Some(format!("{name} is AWS's name; a profile or role has it as {own}"));
+    }
+    if !words::AWS_ANSWERS.contains(&name) {
+        return None;
+    }
+    Some(if name.ends_with('s') {
+        format!("the page is the list itself, without an outer {name}")
+    } else {
+        format!("the result is the record itself, without an outer {name}")
+    })
+}
+
+/// Hint for a missing field of a module of the program, or of a library of Lua: the function that
+/// is meant.
+pub fn missing_field(module: &str, name: &str, fields: &[String]) -> Option<String> {
+    if LIBRARIES.contains(&module) {
+        return missing_function(module, name, fields);
+    }
     let of_other_languages = words::MODULE_FIELDS.iter().find(|(of, ..)| *of == (module, name));
     if let Some((_, advice)) = of_other_languages {
         return Some((*advice).to_owned());
     }
-    let near = near(name, &names_in(fields)).map(|near| format!("did you mean {module}.{near}?"));
+    let near = near(name, fields).map(|near| format!("did you mean {module}.{near}?"));
     let is_iam = module.split('.').next() == Some("iam");
     near.or_else(|| of_action(name).filter(|_| is_iam).map(|own| format!("it is {own}")))
 }
@@ -115,8 +191,9 @@ fn of_action(name: &str) -> Option<String> {
     entry.map(|entry| entry.spec.lua_name())
 }
 
-/// Hint for `require` of a module that there is not.
-pub(super) fn missing_module(name: &str) -> String {
+/// Hint for `require` of a module that there is not. `files` are the names of those beside the
+/// script.
+pub fn missing_module(name: &str, files: &[String]) -> String {
     if let Some(name) = name.strip_suffix(".lua") {
         return format!("a module is named without \".lua\": require({name:?})");
     }
@@ -124,7 +201,8 @@ pub(super) fn missing_module(name: &str) -> String {
         return advice.to_owned();
     }
     let modules = stdlib::modules();
-    if let Some(near) = spec::nearest(name, modules.iter().copied()).filter(|_| name.len() > 2) {
+    let known = modules.iter().copied().chain(files.iter().map(String::as_str));
+    if let Some(near) = spec::nearest(name, known).filter(|_| name.len() > 2) {
         return format!("did you mean {near:?}?");
     }
     "modules are files beside the script, and those of iamlua, which `iamlua doc` lists; LuaRocks \

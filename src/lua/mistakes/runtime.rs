@@ -1,7 +1,10 @@
 //! Hints for errors that Lua raises while a script runs.
 
 use super::code::Code;
-use super::{module_with, near, words};
+use super::{
+    LIBRARIES, foreign_global, meant_global, missing_function, missing_record_field,
+    missing_text_method, words,
+};
 
 /// Error of Lua, and what is known about it.
 pub(super) struct Raised<'a> {
@@ -21,9 +24,6 @@ struct Variable<'a> {
     kind: &'a str,
     name: &'a str,
 }
-
-/// Libraries of Lua. They are not strict, because scripts test for functions of other versions.
-const LIBRARIES: [&str; 8] = ["string", "table", "math", "utf8", "os", "io", "coroutine", "debug"];
 
 /// Hint for an error, if it is a known mistake.
 pub(super) fn hint(raised: &Raised<'_>) -> Option<String> {
@@ -79,11 +79,7 @@ fn attempt(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> O
             })
         }
         "index a function value" => index_function(raised, variable),
-        "get length of a function value" => Some(
-            "a function has no length: count what an iterator gives in a loop, or use #list of a \
-             list, such as a page of iam.profiles.list()"
-                .into(),
-        ),
+        "get length of a function value" => Some(words::LENGTH_OF_FUNCTION.into()),
         "compare two table values" => Some(
             "tables have no order: compare a field of them, such as table.sort(list, function(a, \
              b) return a.name < b.name end)"
@@ -107,9 +103,9 @@ fn attempt(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> O
 
 /// Hint for an operator on a text: `add a 'string' with a 'string'`.
 fn text_arithmetic(what: &str) -> String {
-    const NUMBER: &str = "tonumber(text) makes a number of a text";
+    const NUMBER: &str = words::NUMBER_OF_TEXT;
     if what.starts_with("add ") {
-        format!("+ adds numbers; .. joins texts: \"a\" .. b; {NUMBER}")
+        format!("{}; {NUMBER}", words::ADDED_TEXTS)
     } else if what.starts_with("mod ") {
         format!("string.format(\"%d of %d\", a, b) puts values into a text; {NUMBER}")
     } else {
@@ -120,9 +116,7 @@ fn text_arithmetic(what: &str) -> String {
 fn compare(what: &str) -> Option<String> {
     let (a, b) = what.strip_prefix("compare ")?.split_once(" with ")?;
     match (a, b) {
-        ("number", "string") | ("string", "number") => {
-            Some("tonumber(text) makes a number of a text".into())
-        }
+        ("number", "string") | ("string", "number") => Some(words::NUMBER_OF_TEXT.into()),
         ("nil", "string") | ("string", "nil") => {
             Some("one of the two has no value; (x or \"\") gives it one".into())
         }
@@ -150,11 +144,8 @@ fn call_nil(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Optio
             Some(format!("{base} has no field {name}; print(inspect({base})) shows what it has"))
         }
         "method" => {
-            if let Some(advice) = words::advice(words::TEXT_METHODS, name) {
-                return Some(format!("there is no such method; {advice}"));
-            }
-            let module = module_with(name, Some("string"))?;
-            Some(format!("there is no such method; did you mean {module}.{name}?"))
+            let advice = missing_text_method(name)?;
+            Some(format!("there is no such method; {advice}"))
         }
         "local" | "upvalue" => value_of(raised, name)
             .or_else(|| Some(format!("{name} has no value here, so it cannot be called"))),
@@ -165,11 +156,9 @@ fn call_nil(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Optio
 fn call_table(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Option<String> {
     if kind == "for iterator" {
         return Some(if raised.has(&[".", "list", "("]) || raised.has(&[".", "list", "{"]) {
-            "list() returns one page, a table; for p in iam.profiles.each() do goes through all"
-                .into()
+            words::LOOP_OVER_PAGE.into()
         } else {
-            "a table is no iterator: for _, x in ipairs(list) do, or for key, x in pairs(map) do"
-                .into()
+            words::LOOP_OVER_TABLE.into()
         });
     }
     let is_module = kind == "field" && matches!(name, "profiles" | "roles");
@@ -183,12 +172,18 @@ fn call_table(raised: &Raised<'_>, Variable { kind, name }: Variable<'_>) -> Opt
 
 fn index_function(raised: &Raised<'_>, variable: Option<Variable<'_>>) -> Option<String> {
     let Some(Variable { kind, name }) = variable else {
-        return raised.has(&["ipairs", "("]).then(|| {
-            "ipairs takes a list; an iterator stands in the loop itself: for p in \
-             iam.profiles.each() do"
-                .to_owned()
-        });
+        return raised.has(&["ipairs", "("]).then(|| words::IPAIRS_OF_ITERATOR.to_owned());
     };
+    if kind == "global" && name == "try" {
+        return Some(words::TRY.into());
+    }
+    if kind == "global" && name == "_" {
+        return Some(
+            "_ is an iterator here: for x in _ do goes through it; iam.profiles.list() returns a \
+             list"
+                .into(),
+        );
+    }
     if let Some((_, iterator)) = raised.code.as_ref().and_then(|code| code.loop_of(name))
         && matches!(iterator.rsplit_once('.'), Some((_, "each" | "pages")))
         && matches!(kind, "local")
@@ -202,7 +197,18 @@ fn index_function(raised: &Raised<'_>, variable: Option<Variable<'_>>) -> Option
 fn nil(raised: &Raised<'_>, what: &str, variable: Option<Variable<'_>>) -> Option<String> {
     let joins = what.starts_with("concatenate ");
     let Some(Variable { kind, name }) = variable else {
-        return joins.then(|| "(x or \"\") gives nil a text; tostring(x) shows it".to_owned());
+        if joins {
+            return Some("(x or \"\") gives nil a text; tostring(x) shows it".to_owned());
+        }
+        // `ipairs(….InstanceProfiles)`
+        if raised.has(&["ipairs", "("])
+            && let Some(advice) = raised.outer_answer()
+        {
+            return Some(advice);
+        }
+        let function = raised.code.as_ref()?.indexed_call()?;
+        let (_, case) = words::RETURN_NIL.iter().find(|(known, _)| *known == function)?;
+        return Some(format!("{case}; keep the result in a local, and test it first"));
     };
     let specific = match kind {
         "global" => Some(global(raised, name, false)),
@@ -231,38 +237,29 @@ fn global(raised: &Raised<'_>, name: &str, is_called: bool) -> String {
     if let Some(line) = raised.code.as_ref().and_then(|code| code.local_function_below(name)) {
         return format!("`local function {name}` stands below, in line {line}: move it up");
     }
-    let function = if is_called { words::advice(words::FUNCTIONS, name) } else { None };
-    if let Some(advice) = function.or_else(|| words::advice(words::GLOBALS, name)) {
+    let before_text = raised.code.as_ref().is_some_and(|code| code.touches_text(name));
+    if let Some(advice) = foreign_global(name, is_called, before_text) {
         return format!("there is no {name}; {advice}");
     }
     // A variable of the script whose name is misspelt.
     let mut known = raised.globals.clone();
     known.extend(raised.code.iter().flat_map(Code::declared));
-    if let Some(near) = near(name, &known) {
-        return format!("did you mean {near}?");
-    }
-    if matches!(name, "profiles" | "roles") {
-        return format!("did you mean iam.{name}?");
+    if let Some(meant) = meant_global(name, &known, is_called) {
+        return format!("did you mean {meant}?");
     }
     if !is_called {
         return format!("nothing has given {name} a value before this line");
-    }
-    if let Some(module) = module_with(name, None) {
-        return format!("did you mean {module}.{name}?");
     }
     format!("nothing defines {name} before this line; `iamlua doc {name}` searches what there is")
 }
 
 /// Hint for a field without a value.
 fn field(raised: &Raised<'_>, name: &str) -> Option<String> {
-    if let Some(own) = words::advice(words::AWS_FIELDS, name) {
-        return Some(format!("{name} is AWS's name; a profile or role has it as {own}"));
-    }
-    if words::AWS_ANSWERS.contains(&name) {
-        return Some(format!("the result is the record itself, without an outer {name}"));
+    if let Some(advice) = missing_record_field(name) {
+        return Some(advice);
     }
     match name {
-        "tags" => Some(WITHOUT_TAGS.into()),
+        "tags" => Some(words::WITHOUT_TAGS.into()),
         "role" => Some(
             "a profile without a role has no role field: (profile.role or \"none\"), or test it \
              first"
@@ -279,9 +276,6 @@ fn field(raised: &Raised<'_>, name: &str) -> Option<String> {
         _ => None,
     }
 }
-
-const WITHOUT_TAGS: &str = "a profile from a listing has no tags: iam.profiles.each { with_tags = \
-                            true } loads them, iam.profiles.tags(name) those of one";
 
 /// Hint for a local without a value, from the statement that gave it one.
 fn value_of(raised: &Raised<'_>, name: &str) -> Option<String> {
@@ -315,10 +309,11 @@ fn argument(raised: &Raised<'_>, rest: &str) -> Option<String> {
     }
     match (function, got) {
         ("for iterator" | "pairs" | "ipairs" | "next", "nil") if raised.has(&[".", "tags"]) => {
-            Some(WITHOUT_TAGS.into())
+            Some(words::WITHOUT_TAGS.into())
         }
         ("for iterator" | "pairs" | "ipairs" | "next", "nil") => {
-            Some("the table has no value here; (x or {}) gives an empty one".into())
+            let empty = || "the table has no value here; (x or {}) gives an empty one".to_owned();
+            Some(raised.outer_answer().unwrap_or_else(empty))
         }
         ("for iterator" | "pairs" | "ipairs", "function") => {
             Some("an iterator stands in the loop itself: for p in iam.profiles.each() do".into())
@@ -341,20 +336,18 @@ impl Raised<'_> {
         (!LIBRARIES.contains(&first) || !code.shadows(first)).then_some(base)
     }
 
+    /// Advice for an outer element of an answer of AWS in the failing line.
+    fn outer_answer(&self) -> Option<String> {
+        let outer = words::AWS_ANSWERS.iter().find(|name| self.has(&[".", name]))?;
+        missing_record_field(outer)
+    }
+
     /// Hint for a function that a library of Lua does not have.
     fn of_library(&self, library: &str, name: &str) -> String {
-        let known = words::LIBRARY_FIELDS.iter();
-        let mut known = known.filter(|((of, names), _)| *of == library && names.contains(&name));
         let missing = format!("{library} has no function {name}");
-        if let Some((_, advice)) = known.next() {
-            return format!("{missing}; {advice}");
-        }
-        if let Some(module) = module_with(name, Some(library)) {
-            return format!("{missing}; did you mean {module}.{name}?");
-        }
         let functions = (self.library)(library).unwrap_or_default();
-        match near(name, &functions) {
-            Some(near) => format!("{missing}; did you mean {library}.{near}?"),
+        match missing_function(library, name, &functions) {
+            Some(advice) => format!("{missing}; {advice}"),
             None => format!("{missing}; `iamlua doc {name}` searches what there is"),
         }
     }

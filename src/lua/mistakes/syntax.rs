@@ -1,6 +1,8 @@
 //! Hints for syntax errors: constructs of other languages, and words that are missing.
 
 use super::super::tokens::{Token, TokenKind, tokens};
+use super::{LIBRARIES, words};
+use crate::{iam, stdlib};
 
 /// Syntax error of Lua, and the text that has it.
 pub struct SyntaxProblem<'a> {
@@ -29,6 +31,8 @@ pub fn hint(problem: &SyntaxProblem<'_>) -> Option<String> {
     let text = Text { problem, all: &all, code: &code, lines: &lines, at };
     text.operator()
         .or_else(|| text.comment())
+        .or_else(|| text.choice())
+        .or_else(|| text.argument())
         .or_else(|| text.keyword())
         .or_else(|| text.quote())
         .or_else(|| text.block())
@@ -37,6 +41,16 @@ pub fn hint(problem: &SyntaxProblem<'_>) -> Option<String> {
 
 const FUNCTION: &str = "a function is written function(x) return … end";
 const BLOCKS: &str = "a block is written `if … then … end`, `for … do … end`, `function(…) … end`";
+
+/// Check for a module that scripts have without `require`.
+fn is_there(module: &str) -> bool {
+    LIBRARIES.contains(&module) || stdlib::modules().contains(&module)
+}
+
+/// Advice for a module of another language.
+fn of_others(module: &str) -> Option<&'static str> {
+    words::advice(words::GLOBALS, module).or_else(|| words::advice(words::MODULES, module))
+}
 
 struct Text<'a> {
     problem: &'a SyntaxProblem<'a>,
@@ -139,6 +153,9 @@ impl<'a> Text<'a> {
             (_, "$", _) => "variables have no `$` in Lua".into(),
             (_, "`", _) => "texts stand in \"…\", '…' or [[…]] in Lua".into(),
             (_, "@", _) => "Lua has no `@`".into(),
+            (_, "[", _) if self.says("unexpected symbol near '['") => {
+                "a list is written { 1, 2, 3 }, in braces".into()
+            }
             _ => return None,
         };
         Some(advice)
@@ -221,6 +238,18 @@ impl<'a> Text<'a> {
             "def" | "func" | "fn" | "fun" | "sub" if declares => {
                 Some(format!("a function is written function {token}(…) … end"))
             }
+            "import" | "include" | "using" | "from" if declares && is_there(token) => {
+                Some(format!("{token} is there without `{before}`"))
+            }
+            "import" | "include" | "using" | "from" if declares && of_others(token).is_some() => {
+                of_others(token).map(str::to_owned)
+            }
+            "with" if declares => Some(
+                "Lua has no `with`: fs.read(path) reads a file, fs.write(path, text) writes one, \
+                 and io.open(path) opens one"
+                    .into(),
+            ),
+            "except" | "catch" | "finally" if declares || token == "{" => Some(words::TRY.into()),
             "import" | "include" | "using" | "from" if declares => {
                 Some(format!("a module is loaded by local {token} = require(\"{token}\")"))
             }
@@ -240,6 +269,101 @@ impl<'a> Text<'a> {
             ),
             _ => self.call_without_parentheses(),
         }
+    }
+
+    /// `a if c else b`.
+    fn choice(&self) -> Option<String> {
+        let at = self.at;
+        let line = self.line_of(at);
+        let on_line = |at: &usize| *at < self.code.len() && self.line_of(*at) == line;
+        let is_choice = match self.text(at) {
+            // `print("a" if c else "b")`
+            "if" => {
+                let starts = ["", ";", "else", "then", "do", "end", "repeat", "return"];
+                let mut rest = (at + 1..self.code.len()).take_while(on_line);
+                let next = rest.find(|at| matches!(self.text(*at), "else" | "then"));
+                !self.begins_line(at)
+                    && !starts.contains(&self.before(1))
+                    && next.is_some_and(|next| self.text(next) == "else")
+            }
+            // `x = "a" if c else "b"`
+            "else" if self.says("'then' expected") => {
+                let mut before = (0..at).rev().take_while(on_line);
+                before.find(|at| self.text(*at) == "if").is_some_and(|at| !self.begins_line(at))
+            }
+            _ => false,
+        };
+        is_choice.then(|| {
+            "Lua has no `a if c else b`: c and a or b, or if c then … else … end".to_owned()
+        })
+    }
+
+    /// Last bracket before a token that is open there.
+    fn open_bracket(&self, at: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for at in (0..at.min(self.code.len())).rev() {
+            match self.kind(at) {
+                Some(TokenKind::Close) => depth += 1,
+                Some(TokenKind::Open) if depth == 0 => return Some(at),
+                Some(TokenKind::Open) => depth -= 1,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// `{ name: value }` and `f(name = value)`.
+    fn argument(&self) -> Option<String> {
+        let at = self.at;
+        let open = self.open_bracket(at)?;
+        let is_first = |at: usize| at == open || matches!(self.text(at), "," | ";");
+        // `name:` looks like a call of a method.
+        let colon = if self.says("<name> expected near") {
+            at.checked_sub(1)
+        } else if self.says("function arguments expected near") {
+            at.checked_sub(2)
+        } else {
+            None
+        };
+        if let Some(colon) = colon.filter(|colon| self.text(*colon) == ":" && *colon >= open + 2)
+            && self.text(open) == "{"
+            && self.is_name(colon - 1)
+            && is_first(colon - 2)
+        {
+            return Some(format!("a field is written {} = …", self.text(colon - 1)));
+        }
+        if self.text(at) != "="
+            || !self.says("')' expected near '='")
+            || self.text(open) != "("
+            || at < open + 2
+            || !self.is_name(at - 1)
+            || !is_first(at - 2)
+        {
+            return None;
+        }
+        let is_part = |at: &usize| self.is_name(*at) || matches!(self.text(*at), "." | ":");
+        let first = (0..open).rev().take_while(is_part).last()?;
+        let path: String = (first..open).map(|at| self.text(at)).collect();
+        // The parameters of a definition, and conditions, are told by `block`.
+        let conditions = ["if", "elseif", "while", "until"];
+        let before = first.checked_sub(1).map_or("", |before| self.text(before));
+        if before == "function" || conditions.contains(&self.text(self.first_on_line(at))) {
+            return None;
+        }
+        let name = self.before(1);
+        let function = path.rsplit(['.', ':']).next().unwrap_or(&path);
+        if let Some(entry) = path.strip_prefix("iam.").and_then(iam::find) {
+            let own = words::advice(words::AWS_FIELDS, name).unwrap_or(name);
+            let own = if entry.spec.param(own).is_some() { own } else { name };
+            return Some(format!(
+                "named arguments stand in a table: {function} {{ {own} = … }}; it is called as {}",
+                entry.spec.signature()
+            ));
+        }
+        Some(format!(
+            "Lua has no named arguments: pass the values in their order, or a table if {function} \
+             takes one: {function} {{ {name} = … }}"
+        ))
     }
 
     /// `print "a" .. b`, and a method in place of a field.
@@ -311,6 +435,9 @@ impl<'a> Text<'a> {
         {
             return Some(BLOCKS.into());
         }
+        if misses_condition_end && self.is_block_with_colon() {
+            return Some(BLOCKS.into());
+        }
         let ends_early = self.says("'end' expected") || self.says("<eof> expected");
         if ends_early && token != "end" && at < self.code.len() && self.begins_statement() {
             let statement = (0..at).rev().take_while(|at| {
@@ -371,6 +498,18 @@ impl<'a> Text<'a> {
             depth == 0
         });
         open.is_some_and(|open| self.is_braced_block(self.line_of(open)))
+    }
+
+    /// Check for a head such as `for x in list:` in an earlier line, whose colon Lua takes for that
+    /// of a method.
+    fn is_block_with_colon(&self) -> bool {
+        let begins = |at: &usize| {
+            self.begins_line(*at) && matches!(self.text(*at), "if" | "elseif" | "while" | "for")
+        };
+        let Some(first) = (0..self.at).rev().find(begins) else { return false };
+        let line = self.line_of(first);
+        let last = (first..self.code.len()).take_while(|at| self.line_of(*at) == line).last();
+        last.is_some_and(|last| last < self.at && self.text(last) == ":")
     }
 
     /// Check for a line such as `while (x) {`.

@@ -1,10 +1,14 @@
 //! Names that scripts use by habit, with the name or construct that Lua or this program has.
 
 /// Values of other languages.
-pub(super) const GLOBALS: &[(&[&str], &str)] = &[
+pub(super) const VALUES: &[(&[&str], &str)] = &[
     (&["null", "None", "NULL", "Nil", "undefined"], "in Lua it is nil"),
     (&["True", "TRUE"], "in Lua it is true"),
     (&["False", "FALSE"], "in Lua it is false"),
+];
+
+/// Other globals of other languages.
+pub(super) const GLOBALS: &[(&[&str], &str)] = &[
     (&["console"], "print(…) prints a line"),
     (&["JSON", "Json"], "json.encode and json.decode are for JSON"),
     (&["argv", "args", "ARGV"], "the words of the command line are in arg[1], arg[2], …"),
@@ -13,6 +17,12 @@ pub(super) const GLOBALS: &[(&[&str], &str)] = &[
     (&["boto3", "aws", "AWS"], "the calls to AWS are in iam, such as iam.profiles.get"),
     (&["bit32", "bit"], "Lua has operators for bits: & | ~ << >>"),
     (&["self"], "self is there only in a function that is defined and called with `:`"),
+];
+
+/// Prefixes of texts in other languages.
+pub(super) const TEXT_PREFIXES: &[(&[&str], &str)] = &[
+    (&["f", "F"], "string.format(\"%s has %d\", a, b) puts values into a text; a .. b joins texts"),
+    (&["r", "R"], "[[…]] is a text without escape sequences"),
 ];
 
 /// Functions of other languages and of earlier versions of Lua.
@@ -87,6 +97,13 @@ pub(super) const MODULE_FIELDS: &[((&str, &str), &str)] = &[
     (("json", "loads"), "json.decode(text) reads JSON"),
     (("json", "stringify"), "json.encode(value) writes JSON"),
     (("json", "dumps"), "json.encode(value) writes JSON"),
+    (("csv", "read"), "csv.decode(fs.read(path)) reads a file"),
+    (("csv", "load"), "csv.decode(fs.read(path)) reads a file"),
+    (("csv", "parse"), "csv.decode(text) reads CSV"),
+    (("csv", "write"), "fs.write(path, csv.encode(rows)) writes a file"),
+    (("json", "read"), "json.decode(fs.read(path)) reads a file"),
+    (("json", "load"), "json.decode(fs.read(path)) reads a file"),
+    (("json", "write"), "fs.write(path, json.encode(value)) writes a file"),
     (("log", "warning"), "it is log.warn"),
     (("log", "err"), "it is log.error"),
     (("time", "wait"), "time.sleep(\"1s\") waits"),
@@ -150,6 +167,24 @@ pub(super) const RETURN_NIL: &[(&str, &str)] = &[
     ("tonumber", "tonumber returns nil for a text that is no number"),
     ("try", "try returns nil and the error if the function fails"),
 ];
+
+/// Advice for constructs, which errors at run time and findings of `iamlua check` share.
+pub const TRY: &str =
+    "try(f, …) calls f with the arguments; it returns nil and the error if f fails";
+pub const LOOP_OVER_PAGE: &str =
+    "list() returns one page, a table; for p in iam.profiles.each() do goes through all";
+pub const LOOP_OVER_TABLE: &str =
+    "a table is no iterator: for _, x in ipairs(list) do, or for key, x in pairs(map) do";
+pub const IPAIRS_OF_ITERATOR: &str =
+    "ipairs takes a list; an iterator stands in the loop itself: for p in iam.profiles.each() do";
+pub const LENGTH_OF_FUNCTION: &str = "a function has no length: count what an iterator \
+                                             gives in a loop, or use #list of a list, such as a \
+                                             page of iam.profiles.list()";
+pub const WITHOUT_TAGS: &str = "a profile from a listing has no tags: iam.profiles.each { \
+                                       with_tags = true } loads them, iam.profiles.tags(name) \
+                                       those of one";
+pub const NUMBER_OF_TEXT: &str = "tonumber(text) makes a number of a text";
+pub const ADDED_TEXTS: &str = "+ adds numbers; .. joins texts: \"a\" .. b";
 
 /// Entry for a name in one of these tables.
 pub(super) fn advice<'a>(table: &[(&[&str], &'a str)], name: &str) -> Option<&'a str> {
