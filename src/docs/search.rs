@@ -200,7 +200,7 @@ fn near_in_module(query: &str) -> Vec<&'static str> {
     let is_module = |item: &&Item| item.kind == ItemKind::Module && item.name == module;
     let Some(module) = items().iter().find(is_module) else { return Vec::new() };
     let of_module = || items().iter().filter(|item| item.module == module.name);
-    let names = || of_module().map(|item| item.short_name());
+    let names = || of_module().map(Item::short_name);
     let verb = VERBS.iter().find(|(others, _)| others.contains(&end)).map(|(_, own)| *own);
     let verb = verb.filter(|own| names().any(|name| name == *own));
     let meant = verb.or_else(|| spec::nearest(end, names()));

@@ -97,6 +97,7 @@ impl Format {
 }
 
 /// Output of a script.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Output {
     /// Results.
     pub out: Box<dyn Write>,
