@@ -462,11 +462,9 @@ impl<'s> Analysis<'s> {
             let ExprKind::Chain(_, links) = &operand.kind else { continue };
             let Some(Link::Call(_, span)) = links.last() else { continue };
             let called = self.calls.last().filter(|(_, call)| call.end == span.end);
-            let Some((path, _)) = called.filter(|(path, _)| path.ends_with(".get")) else {
-                continue;
-            };
-            let module = path.trim_end_matches(".get");
-            let message = format!("`iam.{path}` never returns nil: it raises an error");
+            let module = called.and_then(|(path, _)| path.strip_suffix(".get"));
+            let Some(module) = module else { continue };
+            let message = format!("`iam.{module}.get` never returns nil: it raises an error");
             let draft = Draft::warning(Rule::ConstantComparison, operand.span.clone(), message);
             let draft = draft.hint(format!("iam.{module}.find returns nil if there is none"));
             self.report(draft.unless(Doubt::Field("get".to_owned())));

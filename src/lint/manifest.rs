@@ -156,8 +156,8 @@ impl Manifest {
     /// Table of the names of the parameters alone, if those are all that is certain.
     pub fn only_params(&self) -> Option<String> {
         let params = self.params.as_ref().filter(|params| !params.is_empty())?;
-        let params: String = params.iter().map(|name| format!("{name} = {{}}, ")).collect();
-        Some(format!("{{ params = {{ {params} }} }}"))
+        let params: Vec<_> = params.iter().map(|name| format!("{name} = {{}}")).collect();
+        Some(format!("{{ params = {{ {} }} }}", params.join(", ")))
     }
 
     /// Finding for the error with which the runbook refuses the manifest.
