@@ -346,7 +346,8 @@ fn is_run_by_a_command(page: &Path, block: &Block) -> bool {
     name.is_some_and(|name| {
         let commands = read(page);
         let mut commands = commands.lines().filter(|line| line.starts_with("$ iamlua "));
-        name.ends_with(".lua") && commands.any(|line| line.split(' ').any(|word| word == name))
+        Path::new(name).extension().is_some_and(|end| end == "lua")
+            && commands.any(|line| line.split(' ').any(|word| word == name))
     })
 }
 

@@ -224,8 +224,8 @@ const FORGERIES: &[Attack] = &[
     ("host = {} _ENV.host = host process.run('sh')", 4, "may not run sh"),
     (
         "io.open = function() end runbook { params = { x = { type = 'file', default = '/etc/passwd' } } } fs.read('/etc/passwd')",
-        4,
-        "may not read",
+        2,
+        "may not read its default",
     ),
     (
         "iam.profiles.get = function() return { name = 'x' } end iam.usage.scan = nil print('held')",

@@ -119,7 +119,7 @@ fn after_ctrl_d(desk: &Desk, args: &[&str], answers: &str) -> String {
     terminal.keys(answers);
     terminal.keys("\u{4}");
     terminal.ends();
-    terminal.screen().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    terminal.screen().lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]
