@@ -442,7 +442,7 @@ end
 ---@param f fun(item: T): R
 ---@return R[] results
 ---@return bulk.Result
----@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): R[], bulk.Result
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): R[]
 function bulk.map(source, options, f)
   local results = setmetatable({ n = 0 }, host.array_meta)
   local work = new_work("bulk.map", source, options, f, function(at, value)

@@ -751,7 +751,8 @@ os = {
   ---@param locale? string
   ---@param category? string
   ---@return string?
-  setlocale = function(locale)
+  setlocale = function(locale, category)
+    local _ = category
     if locale == nil or locale == "" or locale == "C" or locale == "POSIX" then
       return "C"
     end
@@ -855,6 +856,9 @@ for name in next, native_debug do
   end
 end
 
+--- Not available in scripts: it raises an error of kind "permission", because bytecode can break
+--- the VM.
+---@param ... any
 string.dump = no_access("string.dump", "only text can be loaded")
 
 --- As in plain Lua, except that the handler is not called while the script is being stopped. `try`

@@ -128,7 +128,10 @@ mod tests {
             Some(ParameterValues::Words(words.iter().map(ToString::to_string).collect()))
         };
         assert_eq!(values("bulk.each", 1, "on_error"), words(&["continue", "stop"]));
-        assert_eq!(values("report", 1, "format"), words(&["table", "json", "jsonl", "csv"]));
+        assert_eq!(
+            values("report", 1, "format"),
+            words(&["table", "json", "jsonl", "csv", "html"])
+        );
         assert!(Parameters::of("print_nothing", 0).is_none());
     }
 }

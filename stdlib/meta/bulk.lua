@@ -97,6 +97,7 @@ function bulk.each(source, options, f) end
 ---@param f fun(item: T): R
 ---@return R[] results
 ---@return bulk.Result
+---@overload fun(source: T[]|fun(): T?, f: fun(item: T): R): R[]
 function bulk.map(source, options, f) end
 
 --- Returns an iterator over the function's results, in the order of the items, without those that
