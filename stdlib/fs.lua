@@ -49,7 +49,7 @@ function fs.exists(path)
   return host.fs_exists(path)
 end
 
---- Creates a folder, and the folders that it is in. It may be there already.
+--- Creates a folder, and the folders that it is in. An existing folder is left as it is.
 ---@param dir string
 function fs.mkdir(dir)
   host.fs_mkdir(dir)

@@ -223,7 +223,7 @@ function http.post(url, body, options)
   return send("http.post", "POST", url, body, options)
 end
 
---- Sends a request with any method. It is otherwise as `http.get` for `GET` and `HEAD`, and as
+--- Sends a request with any method. Otherwise as `http.get` for `GET` and `HEAD`, and as
 --- `http.post` for all others.
 ---
 --- ```lua

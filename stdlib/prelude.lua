@@ -592,7 +592,7 @@ io = {
     return default_output:write(...)
   end)),
   --- Reads from standard input, or from the file that was chosen with `io.input`, as in plain Lua.
-  --- What was written before is shown first.
+  --- Text that was written before is shown first.
   ---@param ... string|integer formats, such as `"l"` for a line and `"a"` for all; default `"l"`
   ---@return any ...
   read = host.c_function("read", native_read, input),

@@ -102,8 +102,8 @@ pub fn explain(error: &mut clap::Error, args: &[OsString], command: &clap::Comma
     }
 }
 
-/// Adds what is meant to the error of a command: a value of `--allow-…` after a blank is taken for
-/// a script or for an argument of one.
+/// Adds a hint to the error of a command where a value of `--allow-…` stands after a blank, and was
+/// taken for a script or for an argument of one.
 pub fn explain_run(mut error: Error, args: &[OsString]) -> Error {
     if error.kind != Kind::Usage {
         return error;

@@ -179,8 +179,8 @@ pub struct GrantOptions {
     allow_run: Vec<String>,
     /// Allow reaching HOST, HOST:PORT, or any host.
     ///
-    /// It is for `http`, `iam.connect` and `on_failure.webhook`. Calls to AWS's hosts and the run's
-    /// own endpoint need no permission.
+    /// Needed for `http`, `iam.connect` and `on_failure.webhook`. Calls to AWS's hosts and the
+    /// run's own endpoint need no permission.
     #[arg(long, hide_short_help = true, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_net: Vec<String>,
 }

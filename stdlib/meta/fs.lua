@@ -46,7 +46,7 @@ function fs.exists(path) end
 
 --- Creates a folder, and the folders that it is in.
 ---
---- It may be there already.
+--- An existing folder is left as it is.
 ---@param dir string
 function fs.mkdir(dir) end
 

@@ -99,7 +99,7 @@ function http.post(url, body, options) end
 
 --- Sends a request with any method.
 ---
---- It is otherwise as `http.get` for `GET` and `HEAD`, and as `http.post` for all others.
+--- Otherwise as `http.get` for `GET` and `HEAD`, and as `http.post` for all others.
 ---
 --- ```lua
 --- local function remove(id) -- with --allow-net=api.example.com
